@@ -1,0 +1,101 @@
+"""The alternatives that need no training of a language model, and the rows that go into a prompt. All from train alone.
+
+Classification: `majority`, `tfidf`. Every task: `few_shot` and `nearest` choose rows for a prompt.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, make_union
+
+from finetune.dataset.example import Example
+from finetune.errors import FinetuneError
+
+
+def majority(train: Sequence[Example]) -> str:
+    """The most frequent label; of several, the first in alphabetical order.
+
+    Raises:
+        FinetuneError: no training rows.
+    """
+    _require_rows(train)
+    counts = Counter(example.output for example in train)
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+def tfidf(train: Sequence[Example], inputs: Sequence[str], seed: int = 0) -> list[str]:
+    """The label of each input by logistic regression on TF-IDF of words, word pairs and pieces of words.
+
+    Settings are fixed, so that nothing about this alternative is tuned on the rows that judge it.
+
+    Raises:
+        FinetuneError: no training rows.
+    """
+    _require_rows(train)
+    labels = [example.output for example in train]
+    if not inputs or len(set(labels)) == 1:
+        return [labels[0]] * len(inputs)
+    features = _features()
+    model = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
+    model.fit(features.fit_transform([example.input for example in train]), labels)
+    return [str(label) for label in model.predict(features.transform(inputs))]
+
+
+def few_shot(train: Sequence[Example], *, count: int, seed: int, labels: Sequence[str] | None = None) -> list[Example]:
+    """At most `count` training rows to show in a prompt, the same for the same seed whatever the order of `train`.
+
+    Drawn from the shorter half of the rows (of each label), since every shot is paid for in every request. With
+    `labels`, their turns alternate: a, b, c, a, b, c, the most frequent first. Inputs are all different.
+    """
+    draw = random.Random(seed)
+    groups: dict[str, list[Example]] = {}
+    seen: set[str] = set()
+    for example in sorted(train, key=lambda example: (len(example.input) + len(example.output), example.row)):
+        key = " ".join(example.input.split()).casefold()
+        if key not in seen and (not labels or example.output in labels):
+            seen.add(key)
+            groups.setdefault(example.output if labels else "", []).append(example)
+    rounds = []
+    for _, group in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])):
+        shorter = group[: max((len(group) + 1) // 2, -(-count // len(groups)))]
+        rounds.append(draw.sample(shorter, len(shorter)))
+    longest = max(map(len, rounds), default=0)
+    return [group[turn] for turn in range(longest) for group in rounds if turn < len(group)][: max(count, 0)]
+
+
+def nearest(train: Sequence[Example], queries: Sequence[str], k: int) -> list[list[Example]]:
+    """For each query the k training rows with the most similar input (cosine of TF-IDF), the most similar first.
+
+    Fewer than k where `train` is smaller. For a task without labels, `nearest(train, queries, 1)[i][0].output` is the
+    answer that plain retrieval would give.
+
+    Raises:
+        FinetuneError: no training rows.
+    """
+    _require_rows(train)
+    features = _features()
+    rows = features.fit_transform([example.input for example in train]).T.tocsr()
+    found = []
+    for start in range(0, len(queries), 256):  # a dense piece of 256 queries: 10,000 rows fit in 20 MB
+        similar = (features.transform(queries[start : start + 256]) @ rows).toarray()
+        found += [[train[i] for i in order] for order in np.argsort(-similar, axis=1, kind="stable")[:, :k]]
+    return found
+
+
+def _features() -> FeatureUnion:
+    # Pieces of words (within word bounds) forgive typos and work for scripts without spaces; `\w+` keeps "I" and "7".
+    return make_union(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|\S"),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True),
+    )
+
+
+def _require_rows(train: Sequence[Example]) -> None:
+    if not train:
+        raise FinetuneError("There are no training rows.", hint="Give more rows, or a larger share to training.")

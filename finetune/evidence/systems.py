@@ -1,0 +1,18 @@
+"""The systems that are compared: their names in files, and what a person calls them."""
+
+from __future__ import annotations
+
+FINE_TUNED = "fine_tuned"
+
+# The simplest first: where two alternatives score the same on validation, the simpler one is taken as the strongest.
+ALTERNATIVES: tuple[str, ...] = ("majority", "tfidf", "base", "few_shot", "retrieval")
+SYSTEMS: tuple[str, ...] = (*ALTERNATIVES, FINE_TUNED)
+
+NAMES: dict[str, str] = {
+    "majority": "always the most frequent answer",
+    "tfidf": "TF-IDF + logistic regression",
+    "base": "the base model",
+    "few_shot": "few-shot prompt",
+    "retrieval": "retrieval (similar rows in the prompt)",
+    "fine_tuned": "the fine-tuned model",
+}

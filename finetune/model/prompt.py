@@ -1,0 +1,192 @@
+"""An example becomes tokens: the same prompt for base and fine-tuned, in training, in scoring and on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from finetune.dataset.example import Example, Task
+from finetune.errors import FinetuneError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Part = Literal["prompt", "answer", "end", "cut"]
+# A tokenizer without a chat template (a plain base model) gets the plainest one.
+PLAIN_TEMPLATE = (
+    "{% for m in messages %}{{ '### ' + m['role'] | capitalize + '\\n' + m['content'] + '\\n\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Assistant\\n' }}{% endif %}"
+)
+_PROBE = "\u2063answer\u2063"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """One row as the model gets it: token ids of the prompt and of the answer (its end token included)."""
+
+    row: int
+    prompt: list[int]
+    answer: list[int]
+    cut: int  # tokens of the input that were left out for length
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """One token as text, and the part of the row it belongs to."""
+
+    text: str
+    part: Part
+
+
+class Prompt:
+    """How a task is put to the model.
+
+    Args:
+        tokenizer: of the base.
+        labels: for classification, the labels in the order in which the instruction names them.
+        instruction: the system message; empty takes one made from task and labels, or none.
+        max_tokens: longest row. A longer input is cut at its end; prompts around it and the answer never are.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        task: Task,
+        labels: Sequence[str] = (),
+        instruction: str = "",
+        max_tokens: int = 512,
+    ):
+        self.tokenizer = tokenizer
+        self.task = task
+        self.labels = tuple(labels)
+        self.max_tokens = max_tokens
+        self.instruction = instruction or default_instruction(task, self.labels)
+        self.template = tokenizer.chat_template or PLAIN_TEMPLATE
+        self.end = self._end_of_turn()
+
+    def messages(self, example: Example, shots: Sequence[Example] = ()) -> list[dict[str, str]]:
+        """System message, solved examples as earlier turns, then the input."""
+        turns: list[tuple[str, str]] = []
+        own_system = bool(example.context) and example.context[0][0] == "system"
+        if self.instruction and not own_system:
+            turns.append(("system", self.instruction))
+        for shot in shots:
+            turns += [("user", shot.input), ("assistant", shot.output)]
+        turns += example.context or [("user", example.input)]
+        return [{"role": role, "content": content} for role, content in turns]
+
+    def render(self, messages: list[dict[str, str]]) -> str:
+        """The text up to the place where the answer begins."""
+        try:
+            return self.tokenizer.apply_chat_template(
+                messages,
+                chat_template=self.template,
+                tokenize=False,
+                add_generation_prompt=True,
+                # Templates that know a thinking mode answer directly; others ignore the name.
+                enable_thinking=False,
+            )
+        except Exception as error:
+            if messages and messages[0]["role"] == "system":
+                # Some templates (Mistral, Gemma) know no system role: the instruction goes before the first input.
+                system, first, *rest = messages
+                return self.render([{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest])
+            raise FinetuneError(f"The chat template of this base cannot render a row: {error}") from error
+
+    def encode(self, example: Example, shots: Sequence[Example] = (), room: int = 0) -> Encoded:
+        """The row as token ids, cut to `max_tokens` at the end of its input.
+
+        Args:
+            shots: solved examples put before the input; they do not count towards `max_tokens`.
+            room: tokens kept free for the answer when the row's own answer is not what will stand there.
+
+        Raises:
+            FinetuneError: instruction and answer alone are longer than `max_tokens`.
+        """
+        answer = [*self._ids(example.output), self.end]
+        prompt = self._ids(self.render(self.messages(example, shots)))
+        allowed = self.max_tokens - max(len(answer), room)
+        if shots:
+            allowed += len(prompt) - len(self._ids(self.render(self.messages(example))))
+        over = len(prompt) - allowed
+        if over <= 0:
+            return Encoded(example.row, prompt, answer, 0)
+        return self._encode_cut(example, shots, answer, allowed, over)
+
+    def _encode_cut(self, example: Example, shots: Sequence[Example], answer: list[int], allowed: int, over: int) -> Encoded:
+        last = example.context[-1][1] if example.context else example.input
+        ids = self.tokenizer(last, add_special_tokens=False, return_offsets_mapping=True)
+        offsets = ids["offset_mapping"]
+        keep = len(offsets) - over
+        while keep > 0:
+            shorter = last[: offsets[keep - 1][1]]
+            context = (*example.context[:-1], (example.context[-1][0], shorter)) if example.context else ()
+            prompt = self._ids(self.render(self.messages(Example(example.row, shorter, example.output, context), shots)))
+            if len(prompt) <= allowed:
+                return Encoded(example.row, prompt, answer, len(offsets) - keep)
+            keep -= max(1, len(prompt) - allowed)
+        raise FinetuneError(
+            f"The instruction and the answer alone are longer than {self.max_tokens} tokens.",
+            hint="Raise max_tokens, or shorten the answer or the earlier turns.",
+            row=example.row,
+        )
+
+    def lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each row if nothing were cut: instruction, input, answer and end token."""
+        if not examples:
+            return []
+        if self.task == "chat":
+            texts = [self.render(self.messages(example)) + example.output for example in examples]
+            return [len(ids) + 1 for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        # The frame around the input is the same for every row: it is counted once.
+        frame = len(self._ids(self.render(self.messages(Example(0, "", ""))))) + 1
+        texts = [example.input for example in examples] + [example.output for example in examples]
+        counts = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        return [frame + of_input + of_output for of_input, of_output in zip(counts, counts[len(examples) :], strict=False)]
+
+    def tokens(self, example: Example) -> list[TokenView]:
+        """The row token by token: what is read, what is learned, the end token, and what was cut."""
+        encoded = self.encode(example)
+        views = [TokenView(self._text(token), "prompt") for token in encoded.prompt]
+        if encoded.cut:
+            last = example.context[-1][1] if example.context else example.input
+            ids = self.tokenizer(last, add_special_tokens=False)["input_ids"]
+            views += [TokenView(self._text(token), "cut") for token in ids[len(ids) - encoded.cut :]]
+        views += [TokenView(self._text(token), "answer") for token in encoded.answer[:-1]]
+        return [*views, TokenView(self._text(encoded.answer[-1]), "end")]
+
+    def answer_ids(self, text: str) -> list[int]:
+        """Token ids of an answer, the end token included."""
+        return [*self._ids(text), self.end]
+
+    def _ids(self, text: str) -> list[int]:
+        # The template writes its own special tokens; a second <bos> would be one that the model never saw there.
+        return self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    def _text(self, token: int) -> str:
+        return self.tokenizer.decode([token])
+
+    def _end_of_turn(self) -> int:
+        """The token that closes an answer in the template, else the tokenizer's end token."""
+        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
+        try:
+            text = self.tokenizer.apply_chat_template(turns, chat_template=self.template, tokenize=False)
+        except Exception:
+            text = ""  # A template that refuses these turns still trains: the tokenizer names its end token.
+        tail = self._ids(text.rpartition(_PROBE)[2].strip()) if _PROBE in text else []
+        special = set(self.tokenizer.all_special_ids)
+        end = next((token for token in tail if token in special), self.tokenizer.eos_token_id)
+        if end is None:
+            raise FinetuneError("This base has no end token.", hint="Take another base: without one, an answer never ends.")
+        return end
+
+
+def default_instruction(task: Task, labels: Sequence[str]) -> str:
+    """The system message of a task: the labels for classification, a plain request else, none for chat."""
+    if task == "classification":
+        return f"Classify the text. Answer with exactly one of these labels: {'; '.join(labels)}."
+    return "Answer the request." if task == "instruction" else ""

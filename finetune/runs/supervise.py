@@ -1,0 +1,228 @@
+"""A run as a process: started apart from the page, stopped, resumed, and kept in line for the one GPU. (POSIX.)"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from filelock import FileLock, Timeout
+
+from finetune.errors import FinetuneError
+from finetune.runs import process
+from finetune.runs.process import Worker, process_start
+from finetune.runs.store import Run, status
+
+__all__ = ["WORKER", "WaitStopped", "alive", "lease", "process_start", "resume", "start", "stop"]
+
+WORKER: tuple[str, ...] = (sys.executable, "-m", "finetune.training.worker")
+
+LOCK_SECONDS = 60.0
+LAST_BREATH_SECONDS = 15.0  # from a worker's last event to its end: torch takes a while to let go of a GPU
+LOOK_SECONDS = 0.05
+
+
+class WaitStopped(Exception):
+    """A stop was asked for while a run waited for the lease. The run has not begun."""
+
+
+def alive(run: Run) -> bool:
+    """Whether the run's worker lives: the very process that was started, not another with its number, nor a zombie."""
+    worker = process.recorded(run.directory)
+    return worker is not None and worker.alive()
+
+
+def start(
+    run: Run,
+    *,
+    phase: Literal["train", "compare"] = "train",
+    resume: bool = False,
+    command: Sequence[str] = WORKER,
+) -> int:
+    """Start the run's worker, `COMMAND RUN_DIR --phase PHASE [--resume]`, in a session of its own.
+
+    The worker outlives the caller. Its output is appended to `worker.log`; its working directory is the run's.
+
+    Returns:
+        Its process number.
+
+    Raises:
+        FinetuneError: the run has a living worker.
+    """
+    with _alone(run):
+        worker = process.recorded(run.directory)
+        if worker and worker.alive() and status(run).over:
+            _wait_for_end(worker, LAST_BREATH_SECONDS)
+        if worker and worker.alive():
+            raise FinetuneError(
+                f"The run {run.id} is {status(run).state} already (process {worker.pid}).",
+                hint="Follow it, or stop it first.",
+            )
+        offset = run.events_path.stat().st_size if run.events_path.exists() else 0
+        with run.log_path.open("ab") as log:
+            child = subprocess.Popen(
+                [*command, str(run.directory), "--phase", phase, *(["--resume"] if resume else [])],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=run.directory,
+                env=_environment(),
+                start_new_session=True,
+            )
+        process.record(run.directory, Worker(child.pid, process_start(child.pid), phase, offset))
+    # A child that has ended stays a zombie until its parent has asked for its end.
+    threading.Thread(target=child.wait, name=f"end of {run.id}", daemon=True).start()
+    return child.pid
+
+
+def resume(run: Run, *, command: Sequence[str] = WORKER) -> int:
+    """Go on where the run ended: from the last checkpoint, or with the comparison where the training is finished.
+
+    Raises:
+        FinetuneError: it has a living worker, or there is nothing left to do.
+    """
+    if status(run).state == "finished":
+        raise FinetuneError(f"The run {run.id} is finished.", hint="Start a new run to train again.")
+    trained = any(event["kind"] == "finished" and event.get("phase") == "train" for event in run.events()[0])
+    if trained:
+        return start(run, phase="compare", command=command)
+    return start(run, resume=True, command=command)
+
+
+def stop(run: Run, grace_seconds: float = 30.0, *, wait: bool = True) -> None:
+    """Ask the worker to finish its step and save (SIGTERM); after the grace end its process group (SIGKILL).
+
+    A run that waits for the GPU is stopped in the same way; a run without a living worker is left as it is.
+
+    Args:
+        grace_seconds: time that the worker has for it.
+        wait: return when it has ended. Otherwise at once: the grace is then watched by a thread of this process.
+
+    Raises:
+        FinetuneError: the process does not even end on SIGKILL (with `wait` alone).
+    """
+    with _alone(run):
+        worker = process.recorded(run.directory)
+        if worker is None or not worker.alive():
+            return
+        process.record(run.directory, replace(worker, stop_asked=time.time()))
+        _signal_group(worker, signal.SIGTERM)
+    if wait:
+        if not _end(worker, grace_seconds):
+            raise FinetuneError(
+                f"The process {worker.pid} of run {run.id} does not end.",
+                hint="A driver holds it: look at it with your system's tools, or restart the machine.",
+            )
+    else:
+        threading.Thread(target=_end, args=(worker, grace_seconds), name=f"stop of {run.id}", daemon=True).start()
+
+
+@contextmanager
+def lease(
+    root: Path,
+    holder: str,
+    *,
+    on_wait: Callable[[str | None], None] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    poll_seconds: float = 0.5,
+) -> Iterator[None]:
+    """Hold the GPU for the time of the block, after waiting for whoever has it.
+
+    It is a lock of the operating system: it falls free when its holder dies, however that happens.
+
+    Args:
+        root: one lease for all runs of a root, `gpu.lock`; `gpu.json` says who took it last.
+        holder: what others are told they wait behind, the run's id for instance.
+        on_wait: called with the present holder when the wait begins and when the holder changes (None: unknown yet).
+        should_stop: asked while waiting.
+        poll_seconds: time between two tries.
+
+    Raises:
+        WaitStopped: `should_stop` said yes before the lease was free.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / "gpu.lock")
+    told: list[str | None] = []
+    while True:
+        try:
+            lock.acquire(timeout=0)
+            break
+        except Timeout:
+            if should_stop and should_stop():
+                raise WaitStopped from None
+            behind = _holder(root)
+            if on_wait and told != [behind]:
+                told = [behind]
+                on_wait(behind)
+            time.sleep(poll_seconds)
+    try:
+        # It stays when the lease is given back, as it does when its holder is killed: it says who has the GPU only
+        # while the lock is taken. Removing it would tell those who wait, for a moment, that nobody is known.
+        process.write_json(root / "gpu.json", {"holder": holder, "pid": os.getpid(), "since": time.time()})
+        yield
+    finally:
+        lock.release()
+
+
+def _holder(root: Path) -> str | None:
+    try:
+        return json.loads((root / "gpu.json").read_text(encoding="utf-8"))["holder"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _alone(run: Run) -> FileLock:
+    """Nobody else starts or stops this run meanwhile: a button can be pressed twice, and on two pages."""
+    return FileLock(run.directory / "worker.lock", timeout=LOCK_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    changes = {
+        # The default policy makes small operations on shared cores 10-30 times slower. It is read when torch loads.
+        "OMP_WAIT_POLICY": "passive",
+        "TOKENIZERS_PARALLELISM": "false",
+        # What a killed process had printed stands in the log.
+        "PYTHONUNBUFFERED": "1",
+    }
+    source = str(Path(__file__).resolve().parents[2])
+    # An installed package is found anyway, and site-packages before the standard library would shadow parts of it.
+    if source not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        changes["PYTHONPATH"] = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
+    return os.environ | changes
+
+
+def _end(worker: Worker, grace_seconds: float) -> bool:
+    """Wait for the worker's end, kill what is left of its group after the grace; whether it has ended."""
+    _wait_for_end(worker, grace_seconds)
+    # Also after an end in time: children that the worker left behind would hold on to the GPU's memory.
+    _signal_group(worker, signal.SIGKILL)
+    return _wait_for_end(worker, 5.0)
+
+
+def _wait_for_end(worker: Worker, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while worker.alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def _signal_group(worker: Worker, number: int) -> None:
+    # The system gives no new process the number of a group that still has members. So while the number is not another
+    # process's, the group of this number is the worker's or nobody's.
+    if psutil.pid_exists(worker.pid) and not worker.exists():
+        return
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(worker.pid, number)

@@ -1,0 +1,146 @@
+"""What the program decides for a run, each value with its reason. Nothing here imports torch."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finetune.dataset.example import Example, Task
+from finetune.model.gallery import Shape
+from finetune.model.memory import GIB, Device, Estimate
+from finetune.training.recipe import Recipe
+
+FEWEST_LOOK_ROWS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value that the program chose itself."""
+
+    name: str
+    value: str
+    reason: str
+
+    def as_json(self) -> dict:
+        return {"name": self.name, "value": self.value, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The numbers that training runs by.
+
+    Attributes:
+        device: "cuda" or "cpu".
+        dtype: number format of the computation, a name of torch.
+        micro_batch, accumulation: rows in one pass, passes in one step.
+        checkpointing: activations are computed again in the backward pass.
+        learning_rate: peak.
+        steps: optimiser steps if nothing stops it earlier.
+        steps_per_look: steps between two looks at the validation rows.
+        look_rows: validation rows in one look.
+        estimated_bytes: peak memory expected, None where the base's shape is unknown.
+        choices: the above in words.
+    """
+
+    device: str
+    dtype: str
+    micro_batch: int
+    accumulation: int
+    checkpointing: bool
+    learning_rate: float
+    steps: int
+    steps_per_look: int
+    look_rows: int
+    estimated_bytes: int | None
+    choices: tuple[Choice, ...]
+
+
+def learning_rate(shape: Shape | None, model_type: str) -> tuple[float, str]:
+    """Peak learning rate of a LoRA by the width of its base, and why.
+
+    Rule: 5e-5 x 10 x (2000 / hidden)^P, P = 0.781 for Llama-like and 0.0775 for Qwen-like models (Thinking Machines,
+    “LoRA Without Regret”, 2025, fitted over 14 models).
+    """
+    if shape is None:
+        return 2e-4, "the usual rate of a LoRA: the width of this base is not known"
+    power = 0.0775 if "qwen" in model_type.lower() else 0.781
+    rate = 5e-5 * 10 * (2000 / shape.hidden) ** power
+    return float(f"{rate:.2g}"), f"for a base of width {shape.hidden} (5e-5 × 10 × (2000 / width)^{power:g})"
+
+
+def make_plan(
+    recipe: Recipe,
+    *,
+    device: Device,
+    dtype: tuple[str, str],
+    shape: Shape | None,
+    model_type: str,
+    estimate: Estimate | None,
+    train_rows: int,
+    validation_rows: int,
+    longest: int,
+) -> Plan:
+    """The plan of a run.
+
+    Args:
+        dtype: number format and its reason.
+        estimate: peak memory and the micro-batch that fits; None where the shape is unknown.
+        train_rows, validation_rows: rows after the recipe's cap.
+        longest: longest training row in tokens, cut to the recipe's bound.
+    """
+    choices = [
+        Choice("device", device.name, "a GPU was found" if device.kind == "cuda" else "no GPU was found"),
+        Choice("precision", dtype[0], dtype[1]),
+    ]
+    micro = min(recipe.batch_size, estimate.micro_batch if estimate else 1)
+    # Equal passes: a step of 16 with room for 12 rows goes as 2 x 8, not 12 + 4.
+    accumulation = math.ceil(recipe.batch_size / micro)
+    micro = math.ceil(recipe.batch_size / accumulation)
+    reason = "the shape of this base is not known, so one row at a time is safe"
+    if estimate:
+        needed, free = estimate.total / GIB, estimate.available / GIB
+        reason = f"about {needed:.1f} GiB of {free:.1f} GiB free for rows of up to {longest} tokens"
+    choices.append(Choice("micro-batch", f"{micro} rows × {accumulation}", reason))
+    checkpointing = bool(estimate and estimate.checkpointing)
+    if checkpointing:
+        choices.append(Choice("checkpointing", "on", "the activations would not fit otherwise"))
+    rate, why = recipe.learning_rate, "set in the recipe"
+    if not rate:
+        rate, why = learning_rate(shape, model_type)
+    choices.append(Choice("learning rate", f"{rate:g}", why))
+
+    steps_per_epoch = math.ceil(train_rows / recipe.batch_size)
+    steps = max(1, math.ceil(steps_per_epoch * recipe.epochs))
+    choices.append(Choice("steps", str(steps), f"{train_rows} rows, {recipe.batch_size} a step, {recipe.epochs:g} passes"))
+    steps_per_look = max(1, round(steps_per_epoch / recipe.evaluations))
+    # A forward pass costs about a quarter of a training pass, so looks of this size take a fifth of the time.
+    look_rows = min(validation_rows, max(FEWEST_LOOK_ROWS, train_rows // recipe.evaluations))
+    looks = "all validation rows" if look_rows == validation_rows else f"{look_rows} of {validation_rows} validation rows"
+    choices.append(Choice("look every", f"{steps_per_look} steps", f"{looks}, so that looking stays under a fifth of the time"))
+    return Plan(
+        device.kind, dtype[0], micro, accumulation, checkpointing, rate, steps, steps_per_look, look_rows,
+        estimate.total if estimate else None, tuple(choices),
+    )  # fmt: skip
+
+
+def choose_rows(examples: Sequence[Example], limit: int, task: Task, seed: int) -> list[Example]:
+    """At most `limit` examples (0: all), in their order; for classification drawn evenly over the labels.
+
+    Labels with few rows give all they have, and what they leave free goes to the others.
+    """
+    if not limit or limit >= len(examples):
+        return list(examples)
+    order = list(range(len(examples)))
+    random.Random(seed).shuffle(order)
+    if task == "classification":
+        seen: dict[str, int] = {}
+        turns = []
+        for place in order:
+            label = examples[place].output
+            seen[label] = turn = seen.get(label, 0) + 1
+            turns.append((turn, place))
+        # Sorting is stable by turn: first one of each label, then a second, and so on.
+        order = [place for _, place in sorted(turns, key=lambda pair: pair[0])]
+    return [examples[place] for place in sorted(order[:limit])]

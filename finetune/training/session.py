@@ -1,0 +1,106 @@
+"""The training of a run from its directory to its adapter: what the worker does in its first phase."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from finetune.dataset.example import Example
+from finetune.errors import FinetuneError
+from finetune.model import base, memory
+from finetune.model.prompt import Encoded, Prompt
+from finetune.runs.store import Run
+from finetune.training.plan import choose_rows, make_plan
+
+
+def model_cache(root: Path) -> Path:
+    """Where converted models are kept under a root."""
+    return root / "models"
+
+
+def prompt_of(run: Run) -> Prompt:
+    """The prompt that a run trains and compares with."""
+    recipe, record = run.recipe(), run.record()
+    tokenizer = base.tokenizer(recipe.base, cache=model_cache(run.root))
+    return Prompt(tokenizer, record["task"], record["labels"], recipe.instruction, recipe.max_tokens)
+
+
+def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool], *, resume: bool) -> bool:
+    """Train the run, telling events; True when it came to its end, False when it was stopped.
+
+    Raises:
+        FinetuneError: the base cannot be had, or does not fit.
+    """
+    recipe, record = run.recipe(), run.record()
+    cache = model_cache(run.root)
+    emit("log", text=f"looking for the base {recipe.base}")
+    folder = base.resolve(recipe.base, cache)
+    prompt = prompt_of(run)
+    chosen = choose_rows(run.examples("train"), recipe.rows, record["task"], recipe.seed)
+    # The rows of a look are drawn as the training rows are: the file's order may be by label.
+    drawn = choose_rows(run.examples("validation"), max(24, len(chosen) // recipe.evaluations), record["task"], recipe.seed)
+    rows, validation = _encode(prompt, chosen), _encode(prompt, drawn)
+    if not rows:
+        raise FinetuneError("There is no row to train on.", hint="Make the validation and test shares smaller.")
+    if cut := sum(1 for row in rows if row.cut):
+        emit("warning", text=f"{cut} of {len(rows)} training rows are longer than {recipe.max_tokens} tokens: their inputs are cut at the end.")
+
+    device = memory.device()
+    shape = memory.shape_of(str(folder))
+    longest = max(len(row) for row in [*rows, *validation])
+    estimate = memory.estimate(str(folder), recipe, device, longest)
+    if estimate and not estimate.fits:
+        raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.")
+    began = time.monotonic()
+    model = base.load_model(
+        folder, kind=device.kind, dtype=base.precision(device.kind)[0], quantisation=recipe.quantisation, trains=True
+    )
+    emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
+    plan = make_plan(
+        recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model.config.model_type,
+        estimate=estimate, train_rows=len(rows), validation_rows=len(validation), longest=longest,
+    )  # fmt: skip
+    emit("plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps)
+
+    from finetune.training.train import train
+
+    checkpoint = last_checkpoint(run) if resume else None
+    if checkpoint:
+        emit("log", text=f"resuming from {checkpoint.name}")
+    trained = train(
+        model, recipe, plan, rows, validation, directory=run.directory, pad=prompt.tokenizer.pad_token_id, emit=emit,
+        should_stop=should_stop, resume=checkpoint, before=_before(run, checkpoint),
+    )  # fmt: skip
+    if should_stop():
+        emit("stopped", **{**trained.as_json(), "reason": f"Stopped at step {trained.step} of {plan.steps}; what was learned is saved."})
+        return False
+    if trained.reason:
+        emit("log", text=f"training ended at step {trained.step}: {trained.reason}")
+    emit("log", text=f"the adapter of step {trained.best_step} is kept (validation loss {trained.best_loss:.4f})" if trained.best_loss is not None else "the newest adapter is kept")
+    emit("finished", phase="train", **trained.as_json())
+    return True
+
+
+def last_checkpoint(run: Run) -> Path | None:
+    """The newest whole checkpoint; one that was being written when the process died has no trainer state yet."""
+    found = [
+        (int(folder.name.rpartition("-")[2]), folder)
+        for folder in run.checkpoints.glob("checkpoint-*")
+        if (folder / "trainer_state.json").is_file() and (folder / "adapter_model.safetensors").is_file()
+    ]
+    return max(found)[1] if found else None
+
+
+def _encode(prompt: Prompt, examples: Sequence[Example]) -> list[Encoded]:
+    return [prompt.encode(example) for example in examples]
+
+
+def _before(run: Run, checkpoint: Path | None) -> dict:
+    """Seconds and tokens that had been spent when the checkpoint was written."""
+    if checkpoint is None:
+        return {}
+    step = int(checkpoint.name.rpartition("-")[2])
+    said = [event for event in run.events()[0] if event["kind"] == "progress" and event.get("step") == step]
+    return said[-1] if said else {}
