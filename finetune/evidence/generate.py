@@ -103,7 +103,7 @@ class Pair:
             prefix = None
             if shared:
                 ids = torch.tensor([prompts[0][:shared]], device=self.device)
-                prefix = hidden_states(self.model, input_ids=ids, use_cache=True).past_key_values
+                prefix = hidden_states(self.model, input_ids=ids, use_cache=True).cache
             start = 0
             while start < len(order):
                 longest = len(prompts[order[start]]) - shared
@@ -127,7 +127,7 @@ class Pair:
             past.batch_repeat_interleave(rows)
         out = hidden_states(
             self.model, input_ids=ids, attention_mask=mask.long(), position_ids=(shared + places).expand(rows, -1),
-            past_key_values=past, use_cache=True,
+            cache=past, use_cache=True,
         )  # fmt: skip
         last = out.last_hidden_state[torch.arange(rows, device=self.device), lengths - 1]
         first = torch.log_softmax(logits_of(self.model, last), -1)[:, [label[0] for label in labels]]
@@ -138,7 +138,7 @@ class Pair:
         group = max(1, PASS_LABELS // len(labels))
         for start in range(0, rows, group):
             part = slice(start, min(rows, start + group))
-            cache = copy.deepcopy(out.past_key_values)
+            cache = copy.deepcopy(out.cache)
             cache.batch_select_indices(torch.arange(part.start, part.stop, device=self.device))
             result[part] += self._continuations(cache, mask[part], shared + lengths[part], labels, width)
         return result
@@ -158,7 +158,7 @@ class Pair:
             self.model, input_ids=given,
             attention_mask=torch.cat([mask.repeat_interleave(count, 0), real], 1).long(),
             position_ids=(ends.repeat_interleave(count)[:, None] + places),
-            past_key_values=cache, use_cache=True,
+            cache=cache, use_cache=True,
         ).last_hidden_state[real]  # fmt: skip
         targets = wanted[real]
         scored = torch.cat(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -164,10 +163,11 @@ def load_model(
         trains: False unpacks the 4-bit weights once on a CPU: the values are those of the 4-bit weights, and a step of
             generation no longer unpacks all of them for a single token.
     """
-    # With the package `kernels` installed, bitsandbytes asks the Hub for a kernel at import and waits for it.
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
     settings: dict = {"dtype": getattr(torch, dtype), "device_map": {"": 0 if kind == "cuda" else "cpu"}}
     if quantisation == "nf4":

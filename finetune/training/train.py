@@ -15,7 +15,7 @@ from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from finetune.model.head import hidden_states, logits_of
 from finetune.model.prompt import Encoded
@@ -280,6 +280,8 @@ def train(
         seed=recipe.seed,
         pad=pad,
     )
+    # It would print every log line a second time, as a dictionary.
+    trainer.remove_callback(PrinterCallback)
     watch.trainer = trainer
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds, tokens = watch.seconds, watch.tokens

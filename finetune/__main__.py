@@ -1,0 +1,205 @@
+"""The command line: one thin function a command. `python -m finetune --help`.
+
+Results go to standard output (with --json one object and nothing else), progress to standard error. A mistake that the
+user can mend exits 2 with one sentence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from finetune import jobs
+from finetune.dataset.example import TASKS
+from finetune.dataset.quality import DEFAULT_MENDS, MENDS
+from finetune.errors import FinetuneError
+from finetune.runs import store, supervise
+from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
+from finetune.training.recipe import PRESETS, describe, parse_setting
+
+Command = Callable[[argparse.Namespace], None]
+
+
+def _inspect(options: argparse.Namespace) -> None:
+    report = _report(options)
+    _answer(options, report.as_json(), report_lines(report.as_json()))
+
+
+def _train(options: argparse.Namespace) -> None:
+    run = _trained(options, compare=False)
+    ended = store.status(run)
+    answer = {"run": str(run.directory), "state": ended.state, "adapter": str(run.adapter)}
+    _answer(options, answer | {"training": _training(run)}, [f"{ended.state}: {run.directory}"])
+
+
+def _run(options: argparse.Namespace) -> None:
+    run = _trained(options, compare=True)
+    comparison = run.comparison()
+    if comparison is None:
+        raise FinetuneError("The run was stopped before its comparison.", hint=f"`finetune resume {run.id}` goes on.")
+    _answer(options, comparison, comparison_lines(comparison))
+
+
+def _compare(options: argparse.Namespace) -> None:
+    comparison = jobs.compare(store.open_run(options.run, options.root), tell=_tell)
+    _answer(options, comparison, comparison_lines(comparison))
+
+
+def _verdict(options: argparse.Namespace) -> None:
+    from finetune.evidence.scores import read_scores
+    from finetune.evidence.verdict import RULES, decide
+
+    verdict, paired = decide(read_scores(options.scores), seed=options.seed)
+    answer = {"verdict": verdict.as_json(), "paired": paired.as_json(), "rules": RULES}
+    _answer(options, answer, verdict_lines(answer))
+
+
+def _runs(options: argparse.Namespace) -> None:
+    found, problems = store.list_runs(options.root)
+    entries = []
+    for run in found:
+        now, comparison = store.status(run), run.comparison()
+        entries.append({
+            "run": run.id, "directory": str(run.directory), "created": run.record()["created"],
+            "base": run.recipe().base, "state": now.state, "step": now.step, "steps": now.steps,
+            "message": now.message, "decision": comparison["verdict"]["decision"] if comparison else None,
+        })  # fmt: skip
+    lines = [run_line(entry) for entry in entries] or [f"No runs in {options.root} yet."]
+    _answer(options, {"runs": entries, "problems": problems}, [*lines, *problems])
+
+
+def _stop(options: argparse.Namespace) -> None:
+    run = store.open_run(options.run, options.root)
+    supervise.stop(run, options.grace)
+    now = store.status(run)
+    _answer(options, {"run": str(run.directory), "state": now.state}, [f"{run.id}: {now.state}. {now.message}".strip()])
+
+
+def _resume(options: argparse.Namespace) -> None:
+    run = jobs.resume(store.open_run(options.run, options.root), _tell)
+    comparison = run.comparison()
+    if comparison:
+        _answer(options, comparison, comparison_lines(comparison))
+    else:
+        state = store.status(run).state
+        _answer(options, {"run": str(run.directory), "state": state, "training": _training(run)}, [f"{run.id}: {state}"])
+
+
+def _report(options: argparse.Namespace) -> Any:
+    return jobs.inspect(
+        options.data, input=options.input, output=options.output, task=options.task,
+        mends=options.mend if options.mend is not None else DEFAULT_MENDS, recipe=_recipe(options), root=options.root,
+    )  # fmt: skip
+
+
+def _recipe(options: argparse.Namespace) -> Any:
+    changes: dict[str, Any] = dict(parse_setting(text) for text in options.set or [])
+    for name, value in (("base", options.model), ("seed", options.seed), ("max_minutes", options.max_minutes)):
+        if value is not None:
+            changes[name] = value
+    return jobs.recipe_for(options.preset, **changes)
+
+
+def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
+    try:
+        return jobs.train(
+            _report(options), recipe=_recipe(options), root=options.root, directory=options.run_dir, compare=compare,
+            tell=_tell,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        # The run is a process of its own and goes on; who pressed the key should know it.
+        print("The run goes on by itself. `python -m finetune runs` shows it, `stop RUN` ends it.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _training(run: store.Run) -> dict | None:
+    ended = [event for event in run.events()[0] if event["kind"] in ("finished", "stopped") and "best_step" in event]
+    return {name: value for name, value in ended[-1].items() if name not in ("seq", "time", "kind")} if ended else None
+
+
+def _tell(event: dict) -> None:
+    if line := event_line(event):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _answer(options: argparse.Namespace, answer: dict, lines: Sequence[str]) -> None:
+    if options.json:
+        json.dump(answer, sys.stdout, ensure_ascii=False, indent=2, allow_nan=False)
+        print()
+    else:
+        print("\n".join(lines))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of every command."""
+    top = argparse.ArgumentParser(
+        prog="python -m finetune", description="Should you fine-tune for this, or is a prompt, or retrieval, enough?"
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, act: Command, help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help, description=help)
+        command.add_argument("--json", action="store_true", help="one JSON object on standard output")
+        command.add_argument("--root", type=Path, default=store.default_root(), help="directory of the runs")
+        command.set_defaults(act=act)
+        return command
+
+    def add_data(command: argparse.ArgumentParser) -> None:
+        command.add_argument("data", type=Path, help="CSV, JSON or JSONL")
+        command.add_argument("--input", action="append", metavar="COL", help="input column; may be given again")
+        command.add_argument("--output", metavar="COL", help="output column")
+        command.add_argument("--task", choices=TASKS, help="what the rows are, where the guess is wrong")
+        command.add_argument("--seed", type=int, help="seed of the split and of the training")
+        command.add_argument(
+            "--mend", action="append", choices=list(MENDS), help=f"what to do about findings (default {', '.join(DEFAULT_MENDS)})"
+        )
+        command.add_argument("--model", metavar="M", help="base: gallery name, Hub name or folder")
+        command.add_argument("--preset", choices=list(PRESETS), help="default: pilot without a GPU, standard with one")
+        command.add_argument("--set", action="append", metavar="NAME=VALUE", help="any field of the recipe; see `recipe`")
+        command.add_argument("--max-minutes", type=float, metavar="N", help="time box of the training")
+
+    add_data(add("inspect", _inspect, "look at a file: rows, split, findings, readiness"))
+    for name, act, help in (
+        ("train", _train, "train an adapter on a file"),
+        ("run", _run, "the main job: inspect, train, compare, verdict"),
+    ):
+        command = add(name, act, help)
+        add_data(command)
+        command.add_argument("--run-dir", type=Path, metavar="DIR", help="place of this run; must not exist yet")
+    add("compare", _compare, "compare a trained run on its held-out rows").add_argument("run", help="id or directory")
+    command = add("verdict", _verdict, "the decision alone, from scores")
+    command.add_argument("scores", type=Path, help='JSONL of {"id", "part", "scores": {system: 0..1}}')
+    command.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    add("runs", _runs, "list the runs")
+    command = add("stop", _stop, "stop a run; what it learned is kept")
+    command.add_argument("run", help="id or directory")
+    command.add_argument("--grace", type=float, default=60.0, metavar="SECONDS", help="time to save in (default 60)")
+    add("resume", _resume, "go on with a stopped run").add_argument("run", help="id or directory")
+    recipe = commands.add_parser("recipe", help="the fields of a recipe, for --set")
+    recipe.set_defaults(act=lambda options: print(describe()), json=False)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 2 a mistake that the user can mend; a bug raises."""
+    options = parser().parse_args(arguments)
+    try:
+        options.act(options)
+    except FinetuneError as error:
+        print(f"finetune: {error}", file=sys.stderr)
+        if options.json:
+            print(json.dumps(error.as_json(), ensure_ascii=False))
+        return 2
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Reports, events and comparisons as lines of text, for a terminal."""
+
+from __future__ import annotations
+
+from finetune.evidence.systems import NAMES
+
+
+def report_lines(report: dict) -> list[str]:
+    """What `inspect` says, the decision first."""
+    readiness = report["readiness"]
+    lines = [readiness["decision"].replace("_", " ").upper(), *(f"  {reason}" for reason in readiness["reasons"])]
+    columns = report["columns"]
+    lines.append(f"{report['rows']} rows, {report['task']}: {columns['input']} → {columns['output']}")
+    for part, entry in report["split"].items():
+        labels = ", ".join(f"{label} {count}" for label, count in list(entry["labels"].items())[:8])
+        more = f", … {len(entry['labels']) - 8} more" if len(entry["labels"]) > 8 else ""
+        lines.append(f"  {part:<11}{entry['rows']:>7}  {labels}{more}")
+    if tokens := report["tokens"]:
+        lines.append(
+            f"tokens a row: half up to {tokens['p50']}, 95% up to {tokens['p95']}, longest {tokens['max']}; "
+            f"{tokens['truncated_rows']} rows would be cut"
+        )
+    lines += [f"{finding['severity']:>8}: {finding['message']} {finding['fix']}" for finding in report["findings"]]
+    if report["left_out"]:
+        lines.append(f"{len(report['left_out'])} rows are left out:")
+        lines += [f"  row {entry['row']}: {entry['reason']}" for entry in report["left_out"][:10]]
+        if len(report["left_out"]) > 10:
+            lines.append(f"  … and {len(report['left_out']) - 10} more (all of them with --json)")
+    return lines
+
+
+def event_line(event: dict) -> str:
+    """One event of a run, or nothing where it is of no interest on a terminal."""
+    match event["kind"]:
+        case "queued":
+            return f"waiting for the GPU behind {event.get('behind') or 'another run'}"
+        case "plan":
+            return "\n".join(f"{choice['name']} = {choice['value']}  because {choice['reason']}" for choice in event["choices"])
+        case "progress" if event.get("phase") == "compare":
+            return f"compare {event['step']}/{event['steps']}: {event.get('text', '')}"
+        case "progress":
+            left = event.get("eta_seconds")
+            left = f", {left // 60:.0f}:{left % 60:02.0f} left" if left is not None else ""
+            loss = f"{event['loss']:.3f}" if event.get("loss") is not None else "?"
+            return f"step {event['step']}/{event['steps']}: loss {loss}, {event.get('tokens_per_second') or 0:.0f} tokens/s{left}"
+        case "evaluated":
+            return f"validation loss {event['loss']:.4f}" if event.get("loss") is not None else ""
+        case "log" | "warning":
+            return event.get("text", "")
+        case "stopped":
+            return event.get("reason", "")
+        case "failed":
+            return ""  # said once, by the error that follows
+    return ""
+
+
+def verdict_lines(answer: dict) -> list[str]:
+    """The decision, its reason and what to do next."""
+    verdict = answer["verdict"]
+    return [
+        verdict["decision"].replace("_", " ").upper(),
+        verdict["reason"],
+        *(f"  - {step}" for step in verdict["next_steps"]),
+    ]
+
+
+def comparison_lines(comparison: dict) -> list[str]:
+    """The verdict, then the scores that it rests on."""
+    lines = [*verdict_lines(comparison), "", f"{comparison['metric']} on {comparison['test_rows']} test rows:"]
+    for name, entry in comparison["systems"].items():
+        low, high = entry["interval"]
+        lines.append(f"  {NAMES.get(name, name):<40} {entry['score']:>6.1%}  ({low:.1%} to {high:.1%})")
+    proof = "equals" if comparison["adapter_off_equals_base"] else "DOES NOT EQUAL"
+    return [*lines, f"With the adapter off the model {proof} the untouched base.", f"run: {comparison['run']}"]
+
+
+def run_line(entry: dict) -> str:
+    """One run of the list."""
+    steps = f" {entry['step']}/{entry['steps']}" if entry["step"] is not None and entry["steps"] else ""
+    decision = f" · {entry['decision'].replace('_', ' ')}" if entry["decision"] else ""
+    return f"{entry['run']}  {entry['base']}  {entry['state']}{steps}{decision}  {entry['message']}".rstrip()

@@ -1,0 +1,47 @@
+"""What a run needs of this machine: the gallery with what fits, and the memory as a bar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from finetune.model.gallery import GALLERY, BaseModel
+from finetune.model.memory import GIB, Device, Estimate, estimate
+from finetune.training.recipe import Recipe
+from finetune.ui.notice import escape
+
+# The fields under «more» that change the estimate.
+FIELDS = ("batch_size", "rank", "quantisation", "max_tokens")
+
+
+def gallery(device: Device) -> list[tuple[str, str]]:
+    """Labels and names of the bases: size, licence, and whether it fits here."""
+    recipe = Recipe()
+    return [(_label(entry, estimate(entry.name, recipe, device)), entry.name) for entry in GALLERY]
+
+
+def _label(entry: BaseModel, need: Estimate | None) -> str:
+    fetched = f"{2 * entry.parameters / 1e9:.1f} GB"  # two bytes a weight, as the Hub keeps them
+    facts = [entry.name, fetched, entry.licence + (" (asks for a login)" if entry.gated else "")]
+    if need is not None:
+        facts.append("fits" if need.fits else "too large for this machine")
+    return " · ".join([*facts, entry.note])
+
+
+def bar(base: str, recipe: Recipe, device: Device, cache: Path, longest: int | None = None) -> str:
+    """HTML of the memory that a run would take, part by part, of what is free. `longest` is in tokens, None unknown."""
+    need = estimate(base, recipe, device, longest, cache)
+    if need is None:
+        return '<p class="quiet">The memory this base needs is known once it has been fetched.</p>'
+    scale = max(need.total, need.available) or 1
+    parts = "".join(
+        f'<i style="width:{100 * size / scale:.2f}%" title="{escape(name)}: {size / GIB:.2f} GB"></i>'
+        for name, size in need.parts.items()
+    )
+    largest = sorted(need.parts.items(), key=lambda part: -part[1])
+    detail = "".join(f"<li>{escape(name)} <b>{size / GIB:.2f} GB</b></li>" for name, size in largest if size)
+    tone = "fits" if need.fits else "over"
+    return (
+        f'<div class="need {tone}"><p><b>{need.total / GIB:.1f} of {need.available / GIB:.1f} GB</b> free on '
+        f'{escape(device.name)}</p><div class="stack" role="img" aria-label="memory">{parts}</div>'
+        f'<p class="quiet">{escape(need.advice)}</p><details><summary>what takes it</summary><ul>{detail}</ul></details></div>'
+    )

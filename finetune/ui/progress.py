@@ -1,0 +1,74 @@
+"""A run in a few lines of HTML: how far it is, how it ended, and what the program chose with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from finetune.runs.store import Status
+from finetune.ui.notice import escape
+from finetune.ui.story import Story, clock
+
+GIB = 1024**3
+
+
+def bar(story: Story, found: Status) -> str:
+    """The progress bar of the phase that the run is in, with the numbers that matter."""
+    if found.state == "queued":
+        behind = f"Waiting for {found.behind}: one run at a time has the device." if found.behind else "Waiting."
+        return _bar(0.0, [behind], waiting=True)
+    if found.state == "finished":
+        return _bar(1.0, ["done"])
+    if not found.steps and found.over:
+        return ""  # its end is told above
+    if not found.steps:
+        return _bar(0.0, [found.message or "Starting: the model is loaded first."], waiting=True)
+    unit = "answer" if found.state == "comparing" else "step"
+    share = min(1.0, (found.step or 0) / found.steps)
+    facts = [f"{share:.0%}", f"{unit} {found.step or 0:,} of {found.steps:,}"]
+    if found.loss is not None:
+        facts.append(f"loss {found.loss:.3f}")
+    if found.eta_seconds is not None and not found.over:
+        facts.append(f"{clock(found.eta_seconds)} left")
+    event = story.progress or {}
+    if event.get("tokens_per_second") and found.state in ("running", "stopping"):
+        facts.append(f"{event['tokens_per_second']:,.0f} tokens/s")
+    if event.get("memory_bytes") and not found.over:
+        facts.append(f"{event['memory_bytes'] / GIB:.1f} GB")
+    if found.state == "comparing" and event.get("text"):
+        facts.append(event["text"])
+    word = {"comparing": "comparing", "stopping": "stopping after this step", "stopped": "stopped"}.get(found.state)
+    return _bar(share, [word, *facts] if word else facts)
+
+
+def _bar(share: float, facts: Sequence[str], *, waiting: bool = False) -> str:
+    shown = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    return (
+        f'<div class="progress{" waiting" if waiting else ""}" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{share * 100:.0f}"><i style="width:{share * 100:.1f}%"></i></div><p class="facts">{shown}</p>'
+    )
+
+
+def outcome(story: Story, found: Status) -> str:
+    """How the run ended, where that needs a word; and the warnings it gave."""
+    parts = []
+    if found.state in ("failed", "lost", "stopped"):
+        title = {"failed": "The run failed.", "lost": "The run is gone.", "stopped": "The run was stopped."}[
+            found.state
+        ]
+        tone = "" if found.state != "stopped" else " mild"
+        message = f"{found.message} {found.hint}".strip()
+        parts.append(f'<div class="notice{tone}"><b>{title}</b> <span>{escape(message)}</span></div>')
+    parts += [f'<div class="notice mild"><span>{escape(warning)}</span></div>' for warning in story.warnings]
+    return "".join(parts)
+
+
+def choices_list(choices: Sequence[dict]) -> str:
+    """What the program chose itself, each value with its reason."""
+    if not choices:
+        return ""
+    lines = "".join(
+        f"<dt>{escape(str(choice['name']).replace('_', ' '))}</dt><dd><b>{escape(choice['value'])}</b> "
+        f"<span>{escape(choice.get('reason', ''))}</span></dd>"
+        for choice in choices
+    )
+    return f"<h3>What was chosen, and why</h3><dl class='choices'>{lines}</dl>"

@@ -1,0 +1,72 @@
+"""The form of a run, made from the fields of `Recipe`: their defaults, bounds and help stand there and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import get_args, get_type_hints
+
+import gradio as gr
+
+from finetune.training.recipe import PRESET_HELP, PRESETS, Recipe
+
+# Set on the tab Preview, where their effect is seen.
+ELSEWHERE = ("seed",)
+
+
+def more() -> dict[str, gr.components.Component]:
+    """A component for every field that the page keeps under «more», by name."""
+    hints = get_type_hints(Recipe)
+    entries = [entry for entry in dataclasses.fields(Recipe) if entry.metadata["more"] and entry.name not in ELSEWHERE]
+    texts = [entry for entry in entries if hints[entry.name] is str]
+    parts: dict[str, gr.components.Component] = {}
+    with gr.Row(elem_classes="grid"):
+        for entry in entries:
+            if entry not in texts:
+                parts[entry.name] = _field(entry, hints[entry.name])
+    for entry in texts:
+        parts[entry.name] = _field(entry, hints[entry.name])
+    return parts
+
+
+def _field(entry: dataclasses.Field, kind: type) -> gr.components.Component:
+    shared = {"label": label(entry.name), "info": entry.metadata["help"], "elem_id": f"set-{entry.name}"}
+    if choices := get_args(kind):
+        return gr.Dropdown(list(choices), value=entry.default, min_width=200, **shared)
+    if kind is str:
+        return gr.Textbox(entry.default, lines=2, **shared)
+    low, high = entry.metadata["low"], entry.metadata["high"]
+    return gr.Number(
+        entry.default,
+        minimum=low,
+        maximum=high,
+        precision=0 if kind is int else None,
+        step=1 if kind is int else None,
+        min_width=200,
+        **shared,
+    )
+
+
+def label(name: str) -> str:
+    """`learning_rate` → `Learning rate`."""
+    return name.replace("_", " ").capitalize()
+
+
+def field(name: str) -> dataclasses.Field:
+    """A field of the recipe by name, for the components that stand outside «more»."""
+    return next(entry for entry in dataclasses.fields(Recipe) if entry.name == name)
+
+
+def presets() -> list[tuple[str, str]]:
+    """Labels and values of the presets."""
+    return [(f"{name}: {PRESET_HELP[name]}", name) for name in PRESETS]
+
+
+def values_of(preset: str, names: list[str]) -> dict[str, object]:
+    """What a preset puts into the fields of this form."""
+    recipe = Recipe.from_preset(preset)
+    return {name: getattr(recipe, name) for name in names}
+
+
+def recipe_of(preset: str, values: dict[str, object]) -> Recipe:
+    """The recipe that the form says; an emptied field takes the preset's value. Raises FinetuneError."""
+    return Recipe.from_preset(preset, **{name: value for name, value in values.items() if value is not None})

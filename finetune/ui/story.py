@@ -1,0 +1,131 @@
+"""A run as the page tells it: every event heard once, folded into log, curves, choices and warnings."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from finetune.runs.store import Run, Status, find_run, status
+
+
+class Story:
+    """What was heard of one run so far. All pages that show the run share it, whatever was missed by one of them.
+
+    Attributes:
+        log: lines to read, oldest first; none is ever left out.
+        training, validation: loss by step. A resumed run writes its steps again, and the later word holds.
+        choices: what the program chose itself, each a dict of name, value and reason.
+        warnings: sentences.
+        progress: the last progress event, None before the first.
+        heard: number of events.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.record = run.record()
+        self.log: list[str] = []
+        self.training: dict[int, float] = {}
+        self.validation: dict[int, float] = {}
+        self.choices: list[dict] = []
+        self.warnings: list[str] = []
+        self.progress: dict | None = None
+        self.heard = 0
+        self._offset = 0
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        return self.record.get("name") or self.run.id
+
+    def follow(self) -> Status:
+        """Hear what is new, and say where the run stands."""
+        with self._lock:
+            events, self._offset = self.run.events(self._offset)
+            for event in events:
+                self._hear(event)
+            self.heard += len(events)
+        return status(self.run)
+
+    def curves(self) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """Training and validation loss as points by step."""
+        with self._lock:
+            return sorted(self.training.items()), sorted(self.validation.items())
+
+    def _hear(self, event: dict) -> None:
+        kind, step = event["kind"], event.get("step")
+        if kind == "progress":
+            self.progress = event
+            if event.get("phase") != "compare" and step is not None and event.get("loss") is not None:
+                self.training[step] = event["loss"]
+        elif kind == "evaluated" and step is not None and event.get("loss") is not None:
+            self.validation[step] = event["loss"]
+        elif kind == "plan":
+            self.choices = list(event.get("choices", ()))
+        elif kind == "warning":
+            self.warnings.append(event.get("text", ""))
+        elif kind == "started":
+            self.warnings = []
+        if line := _line(event):
+            self.log.append(f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {line}")
+
+
+def story_of(run_id: str, root: Path) -> Story:
+    """The story of a run. Raises FinetuneError when there is no such run."""
+    return _story(find_run(run_id, root).directory)
+
+
+@lru_cache(maxsize=64)
+def _story(directory: Path) -> Story:
+    return Story(Run(directory))
+
+
+def _line(event: dict) -> str:
+    """The event in words; nothing for those that the curves and the bar show."""
+    kind = event["kind"]
+    if kind == "queued":
+        return f"waits for {event['behind']}" if event.get("behind") else "waits for its turn"
+    if kind == "started":
+        return f"started on {event['device']}" if event.get("device") else "started"
+    if kind == "evaluated":
+        loss, trained = event.get("loss"), event.get("train_loss")
+        beside = f", training {trained:.3f}" if trained is not None else ""
+        return f"step {event.get('step')}: validation loss {loss:.3f}{beside}" if loss is not None else ""
+    if kind == "checkpoint":
+        return f"step {event.get('step')} saved"
+    if kind == "warning":
+        return f"warning: {event.get('text', '')}"
+    if kind == "compared":
+        return f"compared: {event.get('reason') or str(event.get('decision', '')).replace('_', ' ')}"
+    if kind == "stopping":
+        return "stopping after this step"
+    if kind == "stopped":
+        return f"stopped at step {event.get('step')}" + (f": {event['reason']}" if event.get("reason") else "")
+    if kind == "finished":
+        return "finished"
+    if kind == "failed":
+        return f"failed: {event.get('message', '')} {event.get('hint', '')}".strip()
+    return event.get("text", "") if kind == "log" else ""
+
+
+def clock(seconds: float | None) -> str:
+    """130 → `2:10`, 4000 → `1:06:40`."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def where(found: Status) -> list[str]:
+    """The numbers of a run that is at work: `step 84/120`, `loss 0.41`, `2:10 left`."""
+    facts = []
+    if found.step is not None and found.steps:
+        unit = "answer" if found.state == "comparing" else "step"
+        facts.append(f"{unit} {found.step:,}/{found.steps:,}")
+    if found.loss is not None:
+        facts.append(f"loss {found.loss:.2f}")
+    if found.eta_seconds is not None:
+        facts.append(f"{clock(found.eta_seconds)} left")
+    return facts

@@ -1,0 +1,235 @@
+"""The tab Train: base, recipe and what they need; start, stop, resume; and the run as it goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from finetune.errors import FinetuneError
+from finetune.model import memory
+from finetune.runs import supervise
+from finetune.runs.store import Status, create, find_run
+from finetune.ui import charts, desk, need, settings
+from finetune.ui.desk import Data, Lengths
+from finetune.ui.notice import calm, sentence
+from finetune.ui.progress import bar, choices_list, outcome
+from finetune.ui.story import Story
+
+ALIVE = ("queued", "running", "comparing", "stopping")
+RAW_BYTES = 40_000  # of worker.log, from its end
+
+
+@dataclass(frozen=True)
+class Train:
+    """The components of the tab, and what they show of a run."""
+
+    root: Path
+    data: gr.State
+    run: gr.State
+    notice: gr.HTML
+    form: gr.Accordion
+    base: gr.Radio
+    other: gr.Textbox
+    preset: gr.Radio
+    minutes: gr.Number
+    more: dict[str, gr.components.Component]
+    need: gr.HTML
+    start: gr.Button
+    stop: gr.Button
+    resume: gr.Button
+    outcome: gr.HTML
+    live: gr.Column
+    bar: gr.HTML
+    curves: gr.LinePlot
+    choices: gr.HTML
+    log: gr.Textbox
+    paused: gr.Checkbox
+    raw: gr.Accordion
+    raw_text: gr.Textbox
+    see: gr.Button
+
+    def shown(self) -> list:
+        """Every component that `view` may change."""
+        return [
+            self.form, self.start, self.stop, self.resume, self.outcome, self.live, self.bar, self.curves, self.choices,
+            self.log, self.raw, self.see,
+        ]  # fmt: skip
+
+    def view(self, story: Story, found: Status, *, paused: bool = False) -> dict:
+        """A run as it stands. While the log is paused it is left as it is."""
+        alive = found.state in ALIVE
+        resumable = found.state in ("stopped", "lost", "failed", "created")
+        compared = found.state == "finished" and story.run.comparison() is not None
+        losses = charts.losses(*story.curves())
+        updates = {
+            self.start: gr.Button(visible=not alive, variant="secondary" if compared or resumable else "primary"),
+            self.stop: gr.Button(visible=alive, interactive=found.state != "stopping"),
+            self.resume: gr.Button(visible=resumable, variant="primary" if resumable else "secondary"),
+            self.see: gr.Button(visible=compared),
+            self.live: gr.Column(visible=True),
+            self.outcome: gr.HTML(said := outcome(story, found), visible=bool(said)),
+            self.bar: bar(story, found),
+            self.curves: gr.LinePlot(losses, visible=not losses.empty),
+            self.choices: choices_list(story.choices),
+            self.raw: gr.Accordion(visible=found.over and story.run.log_path.exists()),
+        }
+        if not paused:
+            updates[self.log] = "\n".join(story.log)
+        return updates
+
+    def machine(self) -> dict:
+        """The gallery as this machine can hold it, and the preset it should take; asked when the page opens."""
+        device = memory.device()
+        base, reason = memory.default_base(device)
+        preset = memory.default_preset(device)
+        values = settings.values_of(preset, ["max_minutes", *self.more])
+        return {
+            self.base: gr.Radio(choices=need.gallery(device), value=base, info=reason),
+            self.preset: preset,
+            self.minutes: values.pop("max_minutes"),
+            self.need: need.bar(base, settings.recipe_of(preset, {}), device, self.root / "models"),
+        } | {self.more[name]: value for name, value in values.items()}
+
+    def chosen(self, preset: str) -> dict:
+        """The values of a preset, put into the form."""
+        values = settings.values_of(preset, ["max_minutes", *self.more])
+        return {self.minutes: values.pop("max_minutes")} | {self.more[name]: value for name, value in values.items()}
+
+    def weigh(self, data: Data | None, *form) -> dict:
+        """The memory that the form as it stands would need."""
+        try:
+            recipe = self.recipe(data, *form)
+            longest = desk.longest(data) if data else None
+            return {self.need: need.bar(recipe.base, recipe, memory.device(), self.root / "models", longest)}
+        except FinetuneError as error:
+            return {self.need: sentence(error)}
+
+    def fields(self) -> list:
+        return [self.base, self.other, self.preset, self.minutes, *self.more.values()]
+
+    def weighing(self) -> dict:
+        """The keywords of an event that weighs the form anew."""
+        private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
+        return {"fn": self.weigh, "inputs": [self.data, *self.fields()], "outputs": [self.need], **private}
+
+    def recipe(self, data: Data | None, base: str, other: str, preset: str, minutes: float | None, *more):
+        """The recipe that the form says, with the split of the tab Preview."""
+        values = dict(zip(self.more, more, strict=True)) | {
+            "base": (other or "").strip() or base,
+            "max_minutes": minutes,
+        }
+        if data is not None:
+            values |= {"validation_share": data.validation, "test_share": data.test, "seed": data.seed}
+        return settings.recipe_of(preset, values)
+
+    def begin(self, data: Data | None, *form) -> dict:
+        """Make the run and start its process, which does not need this page any more."""
+        if data is None:
+            raise FinetuneError(
+                "There are no rows to train on.", hint="Drop a file or pick an example on the tab Upload."
+            )
+        recipe = self.recipe(data, *form)
+        # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
+        lengths = Lengths(recipe.base, self.root / "models", recipe.max_tokens, recipe.instruction)
+        report = desk.report_of(data, lengths if "drop_long" in data.mends else None)
+        run = create(self.root, report=report, recipe=recipe, name=data.title)
+        supervise.start(run)
+        return {self.run: run.id, self.form: gr.Accordion(open=False)}
+
+    def end(self, run_id: str) -> dict:
+        supervise.stop(find_run(run_id, self.root), wait=False)
+        return {self.stop: gr.Button(interactive=False)}
+
+    def go_on(self, run_id: str) -> dict:
+        supervise.resume(find_run(run_id, self.root))
+        return {self.resume: gr.Button(visible=False)}
+
+    def raw_log(self, run_id: str) -> str:
+        """The end of what the process itself wrote."""
+        path = find_run(run_id, self.root).log_path
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - RAW_BYTES))
+            text = file.read().decode("utf-8", "replace")
+        # A bar that was drawn again and again over itself is shown as it stood in the end.
+        return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
+
+
+def build(data: gr.State, run: gr.State, root: Path) -> Train:
+    """The components and their events, inside the tab that is open."""
+    notice = gr.HTML(visible=False)
+    outcome_line = gr.HTML(visible=False, elem_id="outcome")
+    with gr.Accordion("What to train", open=True, elem_id="form") as form:
+        base = gr.Radio(label="Base", elem_id="base", elem_classes="rows")
+        with gr.Row(elem_classes="sides"):
+            preset = gr.Radio(
+                settings.presets(), value="pilot", label="Preset", elem_id="preset", elem_classes="rows", min_width=300
+            )
+            with gr.Column(min_width=300):
+                box = settings.field("max_minutes")
+                minutes = gr.Number(
+                    box.default,
+                    label="Time box",
+                    info=box.metadata["help"],
+                    minimum=box.metadata["low"],
+                    maximum=box.metadata["high"],
+                    elem_id="minutes",
+                )
+                need_bar = gr.HTML(elem_id="need")
+        with gr.Accordion("more", open=False, elem_id="more"):
+            other = gr.Textbox(
+                label="Another base",
+                info=settings.field("base").metadata["help"] + "; it overrules the choice above",
+                placeholder="owner/name or /a/folder",
+                elem_id="other",
+            )
+            more = settings.more()
+    with gr.Row(elem_classes="actions"):
+        start = gr.Button("Start", variant="primary", elem_id="start", min_width=110)
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=110)
+        resume = gr.Button("Resume", visible=False, elem_id="resume", min_width=110)
+        see = gr.Button("See the comparison →", variant="primary", visible=False, elem_id="see", min_width=180)
+    with gr.Column(visible=False, elem_classes="body") as live:
+        progress = gr.HTML(elem_id="progress")
+        curves = gr.LinePlot(
+            x="step",
+            y="loss",
+            color="curve",
+            color_map=charts.LOSS_COLOURS,
+            color_title=" ",
+            visible=False,
+            height=260,
+            show_label=False,
+            buttons=[],
+            elem_id="curves",
+        )
+        with gr.Row(elem_classes="between"):
+            gr.HTML("<h3>Log</h3>")
+            paused = gr.Checkbox(label="pause", container=False, elem_id="pause", min_width=80, scale=0)
+        log = gr.Textbox(
+            lines=10, max_lines=10, interactive=False, autoscroll=True, show_label=False, buttons=["copy"],
+            elem_id="log", elem_classes="mono",
+        )  # fmt: skip
+        choices = gr.HTML(elem_id="choices")
+        with gr.Accordion("raw output of the process", open=False, visible=False, elem_id="raw") as raw:
+            raw_text = gr.Textbox(
+                lines=12, max_lines=12, interactive=False, show_label=False, buttons=["copy"], elem_classes="mono"
+            )
+
+    tab = Train(
+        root, data, run, notice, form, base, other, preset, minutes, more, need_bar, start, stop, resume, outcome_line,
+        live, progress, curves, choices, log, paused, raw, raw_text, see,
+    )  # fmt: skip
+    private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
+    quietly = calm(notice)
+    weigh = tab.weighing()
+    preset.input(tab.chosen, [preset], [minutes, *more.values()], **private).then(**weigh)
+    gr.on([base.input, other.blur, other.submit, *[more[name].change for name in need.FIELDS]], **weigh)
+    start.click(quietly(tab.begin), [data, *tab.fields()], [notice, run, form], **private)
+    stop.click(quietly(tab.end), [run], [notice, stop], **private)
+    resume.click(quietly(tab.go_on), [run], [notice, resume], **private)
+    raw.expand(tab.raw_log, [run], [raw_text], **private)
+    return tab

@@ -1,0 +1,111 @@
+"""What the model reads: template, answer, end token, cut."""
+
+from __future__ import annotations
+
+import pytest
+
+from finetune.dataset.example import Example
+from finetune.errors import FinetuneError
+from finetune.model.base import tokenizer
+from finetune.model.prompt import Prompt, default_instruction
+
+LABELS = ("fruit", "tool")
+
+
+@pytest.fixture
+def words(tiny_model, tmp_path):
+    return tokenizer(str(tiny_model), cache=tmp_path)
+
+
+def test_the_row_is_the_template_with_answer_and_end(words):
+    prompt = Prompt(words, "classification", LABELS)
+    encoded = prompt.encode(Example(3, "a red apple", "fruit"))
+    assert words.decode(encoded.prompt + encoded.answer) == (
+        f"<|im_start|>system\n{default_instruction('classification', LABELS)}<|im_end|>\n"
+        "<|im_start|>user\na red apple<|im_end|>\n<|im_start|>assistant\nfruit<|im_end|>"
+    )
+    assert encoded.answer[-1] == words.convert_tokens_to_ids("<|im_end|>")
+    assert (encoded.row, encoded.cut) == (3, 0)
+
+
+def test_prompts_tokenise_the_same_with_and_without_the_answer(words):
+    prompt = Prompt(words, "classification", LABELS)
+    one, other = prompt.encode(Example(1, "a saw", "tool")), prompt.encode(Example(1, "a saw", "fruit"))
+    assert one.prompt == other.prompt
+
+
+def test_a_long_input_is_cut_at_its_end_and_the_answer_never(words):
+    text = " ".join(f"apple{number}" for number in range(300))
+    prompt = Prompt(words, "classification", LABELS, max_tokens=200)
+    encoded = prompt.encode(Example(1, text, "fruit"))
+    assert len(encoded) <= 200
+    assert encoded.cut > 0
+    assert words.decode(encoded.answer) == "fruit<|im_end|>"
+    shown = words.decode(encoded.prompt)
+    assert shown.endswith("<|im_end|>\n<|im_start|>assistant\n")
+    kept = shown.partition("user\n")[2].partition("<|im_end|>")[0]
+    assert text.startswith(kept) and kept
+    # Nothing more is cut than has to be: with one token more the row would be too long.
+    assert len(encoded) > 195
+
+
+def test_what_cannot_fit_is_refused_with_its_row(words):
+    with pytest.raises(FinetuneError) as caught:
+        Prompt(words, "instruction", max_tokens=32).encode(Example(7, "why", "because " * 100))
+    assert caught.value.row == 7
+
+
+def test_lengths_count_what_encode_makes(words):
+    prompt = Prompt(words, "classification", LABELS, max_tokens=10_000)
+    rows = [Example(1, "a red apple", "fruit"), Example(2, "saw\nand drill, 12 €", "tool"), Example(3, "x" * 500, "tool")]
+    assert prompt.lengths(rows) == [len(prompt.encode(row)) for row in rows]
+    chat = Prompt(words, "chat", max_tokens=10_000)
+    talk = [Example(1, "and?", "yes", (("system", "be kind"), ("user", "hi"), ("assistant", "hello"), ("user", "and?")))]
+    assert chat.lengths(talk) == [len(chat.encode(row)) for row in talk]
+
+
+def test_views_cover_the_row_and_mark_its_parts(words):
+    text = " ".join(f"pear{number}" for number in range(200))
+    prompt = Prompt(words, "classification", LABELS, max_tokens=150)
+    views = prompt.tokens(Example(1, text, "fruit"))
+    parts = {part: "".join(view.text for view in views if view.part == part) for part in ("prompt", "answer", "end", "cut")}
+    assert parts["answer"] == "fruit" and parts["end"] == "<|im_end|>"
+    assert parts["cut"] and text.endswith(parts["cut"])
+    assert len([view for view in views if view.part != "cut"]) == len(prompt.encode(Example(1, text, "fruit")))
+
+
+def test_shots_are_earlier_turns_and_do_not_count(words):
+    prompt = Prompt(words, "classification", LABELS, max_tokens=100)
+    shots = [Example(5, "a plum " * 20, "fruit")]
+    encoded = prompt.encode(Example(1, "a saw", "tool"), shots)
+    assert encoded.cut == 0
+    shown = words.decode(encoded.prompt)
+    assert shown.index("a plum") < shown.index("assistant\nfruit<|im_end|>") < shown.index("a saw")
+
+
+def test_a_system_turn_of_the_row_replaces_the_instruction(words):
+    prompt = Prompt(words, "chat", instruction="Be brief.")
+    roles = [turn["role"] for turn in prompt.messages(Example(1, "hi", "x", (("system", "own"), ("user", "hi"))))]
+    assert roles == ["system", "user"]
+    assert prompt.messages(Example(1, "hi", "x", (("user", "hi"),)))[0] == {"role": "system", "content": "Be brief."}
+
+
+def test_a_base_without_template_gets_a_plain_one(words):
+    import copy
+
+    plain = copy.deepcopy(words)
+    plain.chat_template = None
+    encoded = Prompt(plain, "instruction").encode(Example(1, "why", "because"))
+    assert plain.decode(encoded.prompt).endswith("### User\nwhy\n\n### Assistant\n")
+    assert encoded.answer[-1] == plain.eos_token_id
+
+
+def test_a_template_without_system_role_takes_the_instruction_in_the_first_turn(words):
+    import copy
+
+    strict = copy.deepcopy(words)
+    strict.chat_template = (
+        "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + words.chat_template
+    )
+    shown = strict.decode(Prompt(strict, "classification", LABELS).encode(Example(1, "a saw", "tool")).prompt)
+    assert shown.startswith(f"<|im_start|>user\n{default_instruction('classification', LABELS)}\n\na saw<|im_end|>")

@@ -1,0 +1,163 @@
+"""The worker on a tiny model: train, compare, stop, resume, kill. Real processes, real checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from finetune import jobs
+from finetune.errors import FinetuneError
+from finetune.runs import supervise
+from finetune.runs.store import Run, create, status
+from finetune.training.recipe import Recipe
+
+
+def recipe(tiny_model: Path, **changes) -> Recipe:
+    return Recipe.from_preset(
+        "standard", **{"base": str(tiny_model), "epochs": 6.0, "batch_size": 8, "evaluations": 1, "max_tokens": 256} | changes
+    )
+
+
+@pytest.fixture
+def make(tiny_model: Path, small_csv: Path, tmp_path: Path):
+    def made(compare: bool = False, **changes) -> Run:
+        wanted = recipe(tiny_model, **changes)
+        root = tmp_path / "root"
+        return create(root, report=jobs.inspect(small_csv, recipe=wanted, root=root), recipe=wanted, name="small", compare=compare)
+
+    return made
+
+
+def kinds(run: Run) -> list[str]:
+    return [event["kind"] for event in run.events()[0]]
+
+
+def losses(run: Run) -> dict[int, float]:
+    """Training loss by step; of a step that was done twice, the last."""
+    return {event["step"]: event["loss"] for event in run.events()[0] if event["kind"] == "progress" and event["phase"] == "train"}
+
+
+def wait_for_step(run: Run, step: int, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if any(event["kind"] == "progress" and event["step"] >= step for event in run.events()[0]):
+            return
+        assert supervise.alive(run), run.log_path.read_text()[-3000:]
+        time.sleep(0.05)
+    raise AssertionError(f"no step {step} within {seconds} s")
+
+
+def test_a_run_from_file_to_verdict(make):
+    run = make(compare=True)
+    supervise.start(run)
+    jobs.follow(run, lambda event: None)
+    assert status(run).state == "finished"
+    said = kinds(run)
+    for kind in ("started", "plan", "progress", "evaluated", "checkpoint", "finished", "compared"):
+        assert kind in said
+    by_step = losses(run)
+    assert by_step[max(by_step)] < by_step[1]
+
+    comparison = run.comparison()
+    assert comparison["adapter_off_equals_base"] is True
+    assert comparison["adapter_changes_output"] is True
+    assert set(comparison["systems"]) == {"majority", "tfidf", "base", "few_shot", "retrieval", "fine_tuned"}
+    for system in comparison["systems"].values():
+        low, high = system["interval"]
+        assert 0 <= low <= system["score"] <= high <= 1
+    assert set(comparison["training"]) == {
+        "seconds", "tokens", "tokens_per_second", "peak_memory_bytes", "estimated_memory_bytes", "rows", "epochs",
+        "best_step", "stopped_early",
+    }  # fmt: skip
+    assert comparison["test_rows"] == len(run.outputs()) == len(run.examples("test"))
+    # The tokens counted are those of the rows, passes over them multiplied.
+    assert comparison["training"]["tokens"] > 0
+
+    from peft import PeftConfig
+
+    assert PeftConfig.from_pretrained(str(run.adapter)).r == run.recipe().rank
+
+
+def test_same_seed_same_run(make):
+    first, second = make(epochs=2.0), make(epochs=2.0)
+    for run in (first, second):
+        supervise.start(run)
+        jobs.follow(run, lambda event: None)
+    assert [part.read_bytes() for part in sorted((first.directory / "data").iterdir())] == [
+        part.read_bytes() for part in sorted((second.directory / "data").iterdir())
+    ]
+    assert losses(first) == losses(second)
+
+
+def test_stop_keeps_what_was_learned_and_resume_goes_on(make):
+    straight, broken = make(), make()
+    supervise.start(straight)
+    jobs.follow(straight, lambda event: None)
+    whole = losses(straight)
+
+    supervise.start(broken)
+    wait_for_step(broken, 4)
+    supervise.stop(broken, grace_seconds=60)
+    assert status(broken).state == "stopped"
+    stopped_at = max(losses(broken))
+    assert 4 <= stopped_at < max(whole)
+    assert (broken.adapter / "adapter_model.safetensors").is_file()
+
+    supervise.resume(broken)
+    jobs.follow(broken, lambda event: None)
+    assert status(broken).state == "finished"
+    resumed = losses(broken)
+    assert resumed.keys() == whole.keys()
+    for step, loss in whole.items():
+        assert resumed[step] == pytest.approx(loss, abs=1e-3), f"step {step}"
+    ended = [event for event in broken.events()[0] if event["kind"] == "finished"][-1]
+    straight_end = [event for event in straight.events()[0] if event["kind"] == "finished"][-1]
+    assert ended["tokens"] == straight_end["tokens"]
+
+
+def test_a_killed_run_says_so_and_resumes_from_its_checkpoint(make):
+    run = make()
+    supervise.start(run)
+    while "checkpoint" not in kinds(run):
+        assert supervise.alive(run), run.log_path.read_text()[-3000:]
+        time.sleep(0.05)
+    os.killpg(json.loads((run.directory / "worker.json").read_text())["pid"], signal.SIGKILL)
+    while supervise.alive(run):
+        time.sleep(0.05)
+    now = status(run)
+    assert now.state == "lost"
+    assert "checkpoint" in now.message
+    with pytest.raises(FinetuneError):
+        jobs.follow(run, lambda event: None)
+
+    supervise.resume(run)
+    jobs.follow(run, lambda event: None)
+    assert status(run).state == "finished"
+    assert any(event.get("text", "").startswith("resuming from checkpoint") for event in run.events()[0])
+
+
+def test_a_base_that_is_not_there_fails_with_a_sentence(make, tmp_path: Path, small_csv: Path):
+    wanted = Recipe(base="no-such-model")
+    run = create(
+        tmp_path / "root", report=jobs.inspect(small_csv, recipe=wanted, root=tmp_path / "root"), recipe=wanted, name="none"
+    )
+    supervise.start(run)
+    with pytest.raises(FinetuneError, match="no model “no-such-model”"):
+        jobs.follow(run, lambda event: None)
+    failed = run.events()[0][-1]
+    assert failed["kind"] == "failed" and failed["cause"] == "user_error" and failed["hint"]
+
+
+def test_time_box_ends_training_and_tells(make):
+    run = make(epochs=50.0, max_minutes=0.02)
+    supervise.start(run)
+    jobs.follow(run, lambda event: None)
+    ended = run.events()[0][-1]
+    assert ended["kind"] == "finished" and ended["stopped_early"]
+    assert "time box" in ended["reason"]
+    assert ended["step"] < 300
