@@ -23,7 +23,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         type=_auth,
         default=os.environ.get("FINETUNE_AUTH") or None,
         metavar="USER:PASSWORD",
-        help="ask for this name and password; better in the environment as FINETUNE_AUTH, where no process list shows it",
+        help="ask for this name and password; better as FINETUNE_AUTH in the environment, which no process list shows",
     )
     options = parser.parse_args(argv)
     if options.share and not options.auth:

@@ -113,11 +113,11 @@ def test_the_order_depends_on_seed_and_epoch_alone_and_holds_every_row_once():
     assert list(LengthGrouped(lengths, 8, seed=4)) != first
     # Rows of one step are of about one length.
     spread = [max(lengths[row] for row in first[at : at + 8]) - min(lengths[row] for row in first[at : at + 8]) for at in range(0, 496, 8)]
-    assert sum(spread) / len(spread) < 10
+    assert sum(spread) / len(spread) < 6
 
 
 def test_training_learns_keeps_the_best_and_counts_tokens(tiny_model, tmp_path):
-    recipe = Recipe(batch_size=8, epochs=6, learning_rate=0.02, evaluations=1, dropout=0.0)
+    recipe = Recipe(batch_size=8, epochs=8, learning_rate=0.01, evaluations=1, dropout=0.0, patience=100)
     model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="nf4", trains=True)
     told: list[tuple[str, dict]] = []
     done = train(
@@ -127,7 +127,7 @@ def test_training_learns_keeps_the_best_and_counts_tokens(tiny_model, tmp_path):
     progress = [fields for kind, fields in told if kind == "progress"]
     looks = [fields for kind, fields in told if kind == "evaluated"]
     assert progress[-1]["loss"] < 0.5 * progress[0]["loss"]
-    assert done.tokens == sum(len(row) for row in ROWS) * 6 == progress[-1]["tokens"]
+    assert done.tokens == sum(len(row) for row in ROWS) * 8 == progress[-1]["tokens"]
     assert done.best_loss == min(look["loss"] for look in looks)
     assert done.best_step == min(looks, key=lambda look: look["loss"])["step"]
     assert done.peak_memory_bytes > 10**8

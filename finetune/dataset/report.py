@@ -138,6 +138,8 @@ def look(
         raise FinetuneError("No row has both an input and an output.", hint=chosen)
     counts = None
     if count_tokens is not None:
+        # Rows that cannot be split are told before a tokenizer is fetched for them.
+        split(made, task, validation=validation, test=test, seed=seed)
         counts = count_tokens(made, task, list(_labels(made, task)))
     findings += faults(made, task, token_counts=counts, max_tokens=max_tokens)
     kept, removed = mend(made, findings, mends)

@@ -72,8 +72,10 @@ class LengthGrouped(Sampler[int]):
         for start in range(0, len(order), stretch):
             rows = sorted(order[start : start + stretch], key=lambda row: -self.lengths[row])
             steps += [rows[first : first + self.step_rows] for first in range(0, len(rows), self.step_rows)]
-        for place in torch.randperm(len(steps), generator=generator).tolist():
-            yield from steps[place]
+        # A step with fewer rows goes last: anywhere else it would shift the rows of all steps after it.
+        mixed = [steps[place] for place in torch.randperm(len(steps), generator=generator).tolist()]
+        for step in sorted(mixed, key=len, reverse=True):
+            yield from step
 
 
 def collate(rows: Sequence[dict], pad: int) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""The few doors for programs (`gradio_client`): inspect, start, status, compare. Everything else on the page is private."""
+"""The few doors for programs (`gradio_client`): inspect, start, status, compare. All else on the page is private."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from finetune.ui.desk import Data
 def publish(root: Path) -> None:
     """Add the endpoints to the page that is open.
 
-    They stand on hidden components and not on `gr.api`: a `gr.File` takes only what this visitor uploaded, while a plain
-    path as text would let anybody read any file of this machine.
+    They stand on hidden components and not on `gr.api`: a `gr.File` takes only what this visitor uploaded, while a
+    plain path as text would let anybody read any file of this machine.
     """
     with gr.Column(visible=False):
         file = gr.File(label="file")

@@ -17,7 +17,7 @@ POINTS = 400  # of one curve; more only cost time in the browser
 
 def balance(split: Split, labels: dict[str, int]) -> pandas.DataFrame:
     """Rows by label and part, columns `label`, `rows`, `part`; the smallest labels are summed up as one."""
-    parts = {name: counts for name, counts in split.as_json().items()}
+    parts = split.as_json()
     if not labels:
         return pandas.DataFrame(
             [{"label": "all rows", "rows": counts["rows"], "part": name} for name, counts in parts.items()]

@@ -124,7 +124,7 @@ def _report(data: Data, lengths: Lengths | None, modified: int) -> Report:
 
 
 def longest(data: Data) -> int | None:
-    """The longest row in tokens, about: by its characters, so that no tokenizer is needed. None where nothing is read."""
+    """The longest row in tokens, about: by its characters, which needs no tokenizer. None where nothing is read."""
     try:
         rows = read_rows(data)[0]
     except FinetuneError:

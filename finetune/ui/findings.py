@@ -45,10 +45,7 @@ def _finding(finding: Finding, rows: Mapping[int, Example]) -> str:
 def _rows(finding: Finding, rows: Mapping[int, Example]) -> str:
     if not finding.rows:
         return ""
-    if finding.clusters:
-        groups = [list(cluster) for cluster in finding.clusters]
-    else:
-        groups = [[row] for row in finding.rows]
+    groups = [list(cluster) for cluster in finding.clusters] or [[row] for row in finding.rows]
     lines, left = [], SHOWN
     for group in groups:
         if left <= 0:

@@ -43,5 +43,6 @@ def bar(base: str, recipe: Recipe, device: Device, cache: Path, longest: int | N
     return (
         f'<div class="need {tone}"><p><b>{need.total / GIB:.1f} of {need.available / GIB:.1f} GB</b> free on '
         f'{escape(device.name)}</p><div class="stack" role="img" aria-label="memory">{parts}</div>'
-        f'<p class="quiet">{escape(need.advice)}</p><details><summary>what takes it</summary><ul>{detail}</ul></details></div>'
+        f'<p class="quiet">{escape(need.advice)}</p><details><summary>what takes it</summary>'
+        f"<ul>{detail}</ul></details></div>"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import gradio as gr
 
@@ -24,12 +24,11 @@ def sentence(error: FinetuneError) -> str:
     return f'<div class="notice" role="alert"><b>{escape(said)}</b>{hint}</div>'
 
 
-def calm(notice: gr.HTML, *, empties: Sequence[gr.components.Component] = ()) -> Callable:
+def calm(notice: gr.HTML) -> Callable:
     """Decorator of a handler that returns a dict of updates.
 
     Args:
         notice: where a FinetuneError is told; it is emptied when the handler succeeds.
-        empties: components that show nothing any more when the handler fails.
     """
 
     def decorate(handler: Callable) -> Callable:
@@ -38,7 +37,7 @@ def calm(notice: gr.HTML, *, empties: Sequence[gr.components.Component] = ()) ->
             try:
                 updates = handler(*values)
             except FinetuneError as error:
-                return {notice: gr.HTML(sentence(error), visible=True)} | {part: None for part in empties}
+                return {notice: gr.HTML(sentence(error), visible=True)}
             if isinstance(updates, dict):
                 # Hidden and not only empty: an empty block still takes its gap in the column.
                 return {notice: gr.HTML("", visible=False)} | updates

@@ -55,12 +55,13 @@ class Studio(gr.Blocks):
         return super().launch(*args, **(defaults | options))
 
 
-def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPLES) -> Studio:
+def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPLES, base: str | None = None) -> Studio:
     """The page, not launched yet.
 
     Args:
         root: directory of the runs; None takes FINETUNE_HOME or the user's data directory.
         examples: folder of the examples that the tab Upload offers.
+        base: the base chosen at first, a name of the gallery, a Hub name or a folder; None takes what fits this device.
     """
     root = Path(root).expanduser().absolute() if root else default_root()
     with Studio(title="finetune", analytics_enabled=False, delete_cache=(3600, 7 * 86400)) as page:
@@ -81,7 +82,7 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
             with gr.Tab("Preview", id="preview") as preview_tab:
                 pre = preview.build(data, root / "models")
             with gr.Tab("Train", id="train") as train_tab:
-                tr = train.build(data, run, root)
+                tr = train.build(data, run, root, base)
                 with gr.Accordion("Earlier runs", open=False, visible=False, elem_id="earlier") as earlier_fold:
                     earlier_runs = gr.Radio(show_label=False, container=False, elem_classes="rows")
                     earlier_problems = gr.HTML()
@@ -103,10 +104,10 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
                 updates |= co.view(story)
             return updates
 
-        def attach(run_id: str) -> dict:
+        def attach(run_id: str):
             """Everything of a run, from its first event."""
             if not run_id:
-                return {}
+                return gr.skip()
             try:
                 shown = views(story_of(run_id, root), ("", "", 0), False)
             except FinetuneError as error:
@@ -149,7 +150,7 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
 
         following = [seen, line.line, missing, timer, *tr.shown(), *co.shown()]
         listed = [earlier_fold, earlier_runs, earlier_problems]
-        page.load(tr.machine, None, [tr.base, tr.preset, tr.minutes, tr.need, *tr.more.values()], **private)
+        page.load(tr.machine, None, [tr.base, tr.other, tr.preset, tr.minutes, tr.need, *tr.more.values()], **private)
         page.load(arrive, [remembered], [run, tabs], **private)
         run.change(attach, [run], [run, remembered, address, tr.paused, *following], **private).then(
             list_earlier, [run], listed, **private

@@ -1,4 +1,4 @@
-"""The tab Preview: whether training makes sense, how the rows are split, what is wrong with them, what is trained on."""
+"""The tab Preview: whether training makes sense, what is wrong with the rows, their split, what is trained on."""
 
 from __future__ import annotations
 
@@ -178,8 +178,8 @@ def build(data: gr.State, models: Path) -> Preview:
         exact = gr.HTML('<p class="quiet">Reading the tokenizer…</p>', elem_id="exact")
         go = gr.Button("Train →", variant="primary", elem_id="to-train")
     return Preview(
-        models, data, notice, verdict, body, bars, table, validation, test, seed, found, mends, removed, removed_rows, row,
-        exact, go,
+        models, data, notice, verdict, body, bars, table, validation, test, seed, found, mends, removed, removed_rows,
+        row, exact, go,
     )  # fmt: skip
 
 

@@ -42,9 +42,10 @@ def bar(story: Story, found: Status) -> str:
 
 def _bar(share: float, facts: Sequence[str], *, waiting: bool = False) -> str:
     shown = "".join(f"<span>{escape(fact)}</span>" for fact in facts)
+    classes, now = "progress waiting" if waiting else "progress", round(100 * share)
     return (
-        f'<div class="progress{" waiting" if waiting else ""}" role="progressbar" aria-valuemin="0" aria-valuemax="100" '
-        f'aria-valuenow="{share * 100:.0f}"><i style="width:{share * 100:.1f}%"></i></div><p class="facts">{shown}</p>'
+        f'<div class="{classes}" role="progressbar" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{now}">'
+        f'<i style="width:{share:.1%}"></i></div><p class="facts">{shown}</p>'
     )
 
 

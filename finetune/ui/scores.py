@@ -40,7 +40,8 @@ def table(comparison: dict) -> str:
     lines = "".join(_line(system, comparison["systems"][system], system == against) for system in systems)
     head = (
         f"<tr><th>system</th><th class='n'>{escape(metric)}</th>"
-        f"<th class='range'><span>0</span><span>50</span><span>100%</span></th><th class='n'>95% interval</th><th class='n'>seconds</th><th class='n'>tokens</th></tr>"
+        "<th class='range'><span>0</span><span>50</span><span>100%</span></th>"
+        "<th class='n'>95% interval</th><th class='n'>seconds</th><th class='n'>tokens</th></tr>"
     )
     return (
         f'<div class="scroll"><table class="scores"><thead>{head}</thead><tbody>{lines}</tbody></table></div>'
@@ -60,7 +61,8 @@ def _line(system: str, found: dict, strongest: bool) -> str:
     seconds = "" if found.get("seconds") is None else f"{found['seconds']:,.1f}"
     tokens = f"{found['tokens']:,}" if found.get("tokens") else "–"
     return (
-        f'<tr class="{tone}"><th scope="row">{escape(name_of(system))}{mark}</th><td class="n"><b>{percent(found["score"])}</b></td>'
+        f'<tr class="{tone}"><th scope="row">{escape(name_of(system))}{mark}</th>'
+        f'<td class="n"><b>{percent(found["score"])}</b></td>'
         f'<td class="range">{drawn}</td><td class="n">{100 * low:.0f} to {100 * high:.0f}%</td>'
         f'<td class="n">{seconds}</td><td class="n">{tokens}</td></tr>'
     )
@@ -79,7 +81,8 @@ def paired(comparison: dict) -> str:
         ("p", "under 0.0001" if pair["p_value"] < 0.0001 else f"{pair['p_value']:.2g}"),
     )
     shown = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in facts)
-    return f"<h3>Fine-tuned against {escape(NAMES.get(pair['against'], pair['against']))}</h3><dl class='numbers'>{shown}</dl>"
+    other = escape(NAMES.get(pair["against"], pair["against"]))
+    return f"<h3>Fine-tuned against {other}</h3><dl class='numbers'>{shown}</dl>"
 
 
 def proof(comparison: dict) -> str:
@@ -88,7 +91,8 @@ def proof(comparison: dict) -> str:
     if equal is None:
         return ""
     word = "yes" if equal else "no: do not trust this comparison"
-    return f'<p class="proof {"good" if equal else "bad"}">With the adapter off the model equals the untouched base: <b>{word}</b></p>'
+    tone = "good" if equal else "bad"
+    return f'<p class="proof {tone}">With the adapter off the model equals the untouched base: <b>{word}</b></p>'
 
 
 def training(comparison: dict) -> str:

@@ -52,8 +52,8 @@ def table(found: Sequence[dict], systems: Sequence[str], page: int) -> str:
     head = "".join(f"<th>{escape(SHORT.get(system, system))}</th>" for system in systems)
     lines = "".join(_row(line, systems) for line in found[page * PAGE : (page + 1) * PAGE])
     return (
-        f'<div class="scroll"><table class="beside"><thead><tr><th>#</th><th>input</th><th>expected</th>{head}</tr></thead>'
-        f"<tbody>{lines}</tbody></table></div>"
+        '<div class="scroll"><table class="beside"><thead><tr><th>#</th><th>input</th><th>expected</th>'
+        f"{head}</tr></thead><tbody>{lines}</tbody></table></div>"
     )
 
 
@@ -61,7 +61,8 @@ def _row(line: dict, systems: Sequence[str]) -> str:
     cells = "".join(_output(line, system) for system in systems)
     return (
         f'<tr class="{escape(line.get("outcome", ""))}"><td class="n">{line["row"]}</td>'
-        f'<td data-label="input">{_text(line["input"])}</td><td data-label="expected">{_text(line["expected"])}</td>{cells}</tr>'
+        f'<td data-label="input">{_text(line["input"])}</td>'
+        f'<td data-label="expected">{_text(line["expected"])}</td>{cells}</tr>'
     )
 
 
@@ -74,7 +75,8 @@ def _output(line: dict, system: str) -> str:
         return f"<td {label}>{_text(text)}</td>"
     tone, mark = ("right", "✓") if score >= 0.999 else ("wrong", "✗") if score <= 0.001 else ("partly", f"{score:.2f}")
     spoken = {"right": "right", "wrong": "wrong", "partly": f"score {score:.2f}"}[tone]
-    return f'<td class="{tone}" {label}><i aria-label="{spoken}" title="{spoken}">{mark}</i> {_text(text)}{_beside(line, system, text)}</td>'
+    shown = f'<i aria-label="{spoken}" title="{spoken}">{mark}</i> {_text(text)}{_beside(line, system, text)}'
+    return f'<td class="{tone}" {label}>{shown}</td>'
 
 
 def _beside(line: dict, system: str, text: str) -> str:
@@ -91,4 +93,5 @@ def _text(text: str) -> str:
     text = str(text)
     if len(text) <= LONG:
         return escape(text) or '<span class="quiet">empty</span>'
-    return f"{escape(text[:LONG])}<details><summary>{len(text) - LONG:,} more characters</summary>{escape(text[LONG:])}</details>"
+    more = f"<details><summary>{len(text) - LONG:,} more characters</summary>{escape(text[LONG:])}</details>"
+    return escape(text[:LONG]) + more

@@ -1,4 +1,4 @@
-"""How the page looks: the theme, the style sheet and the small script, as the values that `launch` takes in Gradio 6."""
+"""How the page looks: the theme and the style sheet, as the values that `launch` takes in Gradio 6."""
 
 from __future__ import annotations
 

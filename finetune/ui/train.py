@@ -8,9 +8,10 @@ from pathlib import Path
 import gradio as gr
 
 from finetune.errors import FinetuneError
-from finetune.model import memory
+from finetune.model import gallery, memory
 from finetune.runs import supervise
 from finetune.runs.store import Status, create, find_run
+from finetune.training.recipe import Recipe
 from finetune.ui import charts, desk, need, settings
 from finetune.ui.desk import Data, Lengths
 from finetune.ui.notice import calm, sentence
@@ -23,9 +24,10 @@ RAW_BYTES = 40_000  # of worker.log, from its end
 
 @dataclass(frozen=True)
 class Train:
-    """The components of the tab, and what they show of a run."""
+    """The components of the tab, and what they show of a run. `first_base` is chosen at first, None what fits here."""
 
     root: Path
+    first_base: str | None
     data: gr.State
     run: gr.State
     notice: gr.HTML
@@ -83,13 +85,17 @@ class Train:
         """The gallery as this machine can hold it, and the preset it should take; asked when the page opens."""
         device = memory.device()
         base, reason = memory.default_base(device)
+        own = "" if self.first_base is None or gallery.find(self.first_base) else self.first_base
+        if self.first_base and not own:
+            base, reason = gallery.find(self.first_base).name, ""
         preset = memory.default_preset(device)
         values = settings.values_of(preset, ["max_minutes", *self.more])
         return {
             self.base: gr.Radio(choices=need.gallery(device), value=base, info=reason),
+            self.other: own,
             self.preset: preset,
             self.minutes: values.pop("max_minutes"),
-            self.need: need.bar(base, settings.recipe_of(preset, {}), device, self.root / "models"),
+            self.need: need.bar(own or base, settings.recipe_of(preset, {}), device, self.root / "models"),
         } | {self.more[name]: value for name, value in values.items()}
 
     def chosen(self, preset: str) -> dict:
@@ -116,8 +122,11 @@ class Train:
 
     def recipe(self, data: Data | None, base: str, other: str, preset: str, minutes: float | None, *more):
         """The recipe that the form says, with the split of the tab Preview."""
+        chosen = (other or "").strip() or base or Recipe.base  # none is chosen before the machine was asked
+        if (folder := Path(chosen).expanduser()).is_dir():
+            chosen = str(folder.absolute())  # the worker works in the directory of the run
         values = dict(zip(self.more, more, strict=True)) | {
-            "base": (other or "").strip() or base,
+            "base": chosen,
             "max_minutes": minutes,
         }
         if data is not None:
@@ -158,7 +167,7 @@ class Train:
         return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
 
 
-def build(data: gr.State, run: gr.State, root: Path) -> Train:
+def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = None) -> Train:
     """The components and their events, inside the tab that is open."""
     notice = gr.HTML(visible=False)
     outcome_line = gr.HTML(visible=False, elem_id="outcome")
@@ -220,8 +229,8 @@ def build(data: gr.State, run: gr.State, root: Path) -> Train:
             )
 
     tab = Train(
-        root, data, run, notice, form, base, other, preset, minutes, more, need_bar, start, stop, resume, outcome_line,
-        live, progress, curves, choices, log, paused, raw, raw_text, see,
+        root, base_name, data, run, notice, form, base, other, preset, minutes, more, need_bar, start, stop, resume,
+        outcome_line, live, progress, curves, choices, log, paused, raw, raw_text, see,
     )  # fmt: skip
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
     quietly = calm(notice)

@@ -1,4 +1,4 @@
-"""The tab Upload: a file is dropped or an example picked, its columns are mapped by themselves and corrected by hand."""
+"""The tab Upload: a file is dropped or an example picked; its columns map themselves and are corrected by hand."""
 
 from __future__ import annotations
 
@@ -196,7 +196,8 @@ def _counts(data: Data, table, usable: int, lost: int) -> str:
         facts.append(f"{table.blank_lines:,} blank lines")
     facts.append(escape(f"{form}, {table.encoding}"))
     notes = "".join(f'<p class="quiet">{escape(note)}</p>' for note in table.notes)
-    return f'<p class="facts"><span>{escape(data.name)}</span>{"".join(f"<span>{fact}</span>" for fact in facts)}</p>{notes}'
+    shown = "".join(f"<span>{fact}</span>" for fact in [escape(data.name), *facts])
+    return f'<p class="facts">{shown}</p>{notes}'
 
 
 def _first_rows(frame: pandas.DataFrame) -> gr.Dataframe:

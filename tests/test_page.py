@@ -1,0 +1,316 @@
+"""The page in a real Chromium: what a visitor does, from the file to the verdict."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from finetune.runs import supervise
+from finetune.runs.store import find_run, list_runs
+from finetune.ui.page import studio
+from finetune.ui.story import Story
+
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SLOW = 180_000  # milliseconds for what a worker does, on shared cores
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = os.environ.get("FINETUNE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.fail("No Chromium: install one (apt-get install chromium), or name it in FINETUNE_CHROMIUM.")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("root")
+    yield folder
+    for run in list_runs(folder)[0]:
+        supervise.stop(run, grace_seconds=5)
+
+
+@pytest.fixture(scope="module")
+def address(root: Path, tiny_model: Path) -> Iterator[str]:
+    made = studio(root=root, base=str(tiny_model))
+    _, local, _ = made.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
+    yield local
+    made.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """A fresh visitor. What the page asks of another host, or does wrong in the browser, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    opened = context.new_page()
+    wrong: list[str] = []
+    opened.on(
+        "request", lambda asked: None if asked.url.startswith((address, "data:", "blob:")) else wrong.append(asked.url)
+    )
+    opened.on("pageerror", lambda error: wrong.append(str(error)))
+    opened.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    opened.goto(address)
+    expect(opened.get_by_role("tab", name="Upload")).to_be_visible(timeout=30_000)
+    yield opened
+    context.close()
+    assert not wrong
+
+
+def tab(page: Page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def drop(page: Page, path: Path) -> None:
+    """A file, whether or not another one lies there."""
+    taken = page.locator("#file").get_by_label("Clear")
+    if taken.count():
+        taken.first.click()
+    page.locator("#file input[type=file]").set_input_files(str(path))
+
+
+def no_sideways(page: Page) -> None:
+    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0, f"the page scrolls sideways by {wide} px"
+
+
+def test_a_file_is_read_and_its_columns_are_mapped(page: Page, small_csv: Path) -> None:
+    drop(page, small_csv)
+    expect(page.locator("#counts")).to_contain_text("80 rows")
+    expect(page.locator("#counts")).to_contain_text("none left out")
+    expect(page.locator("#output input")).to_have_value("category")
+    expect(page.locator("#rows")).to_contain_text("please bring the")
+
+
+def test_rows_left_out_are_named_with_the_reason(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "holes.csv"
+    rows = "".join(f"text number {number},{'ab'[number % 2]}\n" for number in range(40))
+    path.write_text(f"text,category\n{rows},a\nno label,\n", encoding="utf-8")
+    drop(page, path)
+    expect(page.locator("#counts")).to_contain_text("40 rows")
+    expect(page.locator("#counts")).to_contain_text("2 left out")
+    page.locator("#left-out button").first.click()
+    expect(page.locator("#left-out")).to_contain_text("41")
+
+
+def test_a_mapping_that_does_not_fit_is_told_and_corrected(page: Page, small_csv: Path) -> None:
+    drop(page, small_csv)
+    expect(page.locator("#output input")).to_have_value("category")
+    page.locator("#output input").click()
+    page.get_by_role("option", name="text").click()
+    expect(page.locator(".notice")).to_be_visible()
+    expect(page.locator("#look")).to_be_disabled()
+    page.locator("#output input").click()
+    page.get_by_role("option", name="category").click()
+    expect(page.locator("#counts")).to_contain_text("80 rows")
+    expect(page.locator("#look")).to_be_enabled()
+
+
+BAD = {
+    "empty.csv": b"",
+    "one.csv": b"text\nonly one column\nand a second row\n",
+    "binary.csv": bytes(range(256)) * 40,
+    "sheet.csv": b"PK\x03\x04" + b"\x00" * 200 + b"xl/workbook.xml",
+    "torn.jsonl": b'{"prompt": "a", "completion"\n',
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_is_a_sentence_and_the_page_goes_on(page: Page, name: str, tmp_path: Path, small_csv: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(BAD[name])
+    drop(page, path)
+    expect(page.locator(".notice").or_(page.get_by_text("The uploaded file is empty"))).to_be_visible()
+    assert "Traceback" not in page.content()
+    drop(page, small_csv)
+    expect(page.locator("#counts")).to_contain_text("80 rows")
+    expect(page.locator(".notice")).to_have_count(0)
+
+
+@pytest.mark.parametrize(("rows", "labels"), [(1, 1), (60, 1)])
+def test_too_little_to_split_is_told_on_the_preview(page: Page, tmp_path: Path, rows: int, labels: int) -> None:
+    path = tmp_path / "little.csv"
+    lines = "".join(f"text number {number},{'ab'[number % labels]}\n" for number in range(rows))
+    path.write_text(f"text,category\n{lines}", encoding="utf-8")
+    drop(page, path)
+    expect(page.locator("#counts, .notice").first).to_be_visible()
+    if page.locator("#look").is_enabled():
+        page.locator("#look").click()
+    expect(page.locator(".notice").first).to_be_visible()
+
+
+def test_the_preview_shows_split_findings_and_tokens(page: Page, small_csv: Path) -> None:
+    drop(page, small_csv)
+    page.locator("#look").click()
+    expect(page.locator("#readiness h2")).to_be_visible()
+    expect(page.locator("#readiness")).to_contain_text("can show a difference of")
+    expect(page.locator("#balance canvas, #balance svg").first).to_be_visible()
+    expect(page.locator("#split")).to_contain_text("fruit")
+    expect(page.locator("#exact .token.answer").first).to_be_visible(timeout=60_000)
+    answer = "".join(page.locator("#exact .token.answer").all_inner_texts())
+    assert answer in ("fruit", "tool")
+    assert "im_end" in "".join(page.locator("#exact .token.end").all_inner_texts())
+
+
+def test_a_mend_is_applied_at_once(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    lines = "".join(f"text number {number},{'ab'[number % 2]}\n" for number in range(60))
+    path.write_text(f"text,category\n{lines}text number 0,a\n", encoding="utf-8")
+    drop(page, path)
+    page.locator("#look").click()
+    expect(page.locator("#removed")).to_contain_text("1 rows left out")
+    expect(page.locator("#readiness")).to_contain_text("60 rows")
+    page.locator("#mends input").first.uncheck()
+    expect(page.locator("#readiness")).to_contain_text("61 rows")
+
+
+def test_text_of_a_file_never_becomes_part_of_the_page(page: Page, tmp_path: Path) -> None:
+    attack = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+    path = tmp_path / "attack.csv"
+    lines = "".join(f'"{attack} {number % 40}",{"ab"[number % 2]}{attack}\n' for number in range(60))
+    path.write_text(f"text,category\n{lines}", encoding="utf-8")
+    drop(page, path)
+    page.locator("#look").click()
+    expect(page.locator("#exact .token").first).to_be_visible(timeout=60_000)
+    for summary in page.locator("#findings summary").all():
+        summary.click()
+    page.wait_for_timeout(500)
+    assert page.locator("img[src=x]").count() == 0
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_scrolls_sideways_on_a_telephone(browser: Browser, address: str, small_csv: Path, dark: bool) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark" if dark else "light")
+    page = context.new_page()
+    page.goto(address)
+    expect(page.get_by_role("tab", name="Compare")).to_be_visible(timeout=30_000)
+    drop(page, small_csv)
+    expect(page.locator("#counts")).to_contain_text("80 rows")
+    for name in ("Upload", "Preview", "Train", "Compare"):
+        tab(page, name)
+        page.wait_for_timeout(400)
+        no_sideways(page)
+    context.close()
+
+
+def start(page: Page, path: Path, **settings: object) -> str:
+    """Start a run of the tiny model on the file and give its id."""
+    drop(page, path)
+    expect(page.locator("#counts")).to_be_visible()
+    tab(page, "Train")
+    page.locator("#more button").first.click()
+    for name, value in settings.items():
+        field = page.locator(f"#set-{name} input")
+        field.fill(str(value))
+        field.blur()
+    page.locator("#start").click()
+    page.wait_for_url("**run=**")
+    return page.url.split("run=")[1].split("&")[0]
+
+
+def shown_log(page: Page) -> list[str]:
+    return page.locator("#log textarea").input_value().splitlines()
+
+
+def test_a_run_from_start_to_verdict_survives_a_closed_page(
+    browser: Browser, address: str, root: Path, small_csv: Path
+) -> None:
+    first = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = first.new_page()
+    page.goto(address)
+    run_id = start(page, small_csv, epochs=6)
+    expect(page.locator("#strip")).to_contain_text("small")
+    expect(page.locator("#progress")).to_contain_text("step", timeout=SLOW)
+    before = shown_log(page)
+    first.close()
+
+    again = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = again.new_page()
+    page.goto(f"{address}?run={run_id}")
+    expect(page.locator("#see")).to_be_visible(timeout=SLOW)
+    story = Story(find_run(run_id, root))
+    story.follow()
+    assert shown_log(page) == story.log
+    assert story.log[: len(before)] == before
+    expect(page.locator("#curves canvas, #curves svg").first).to_be_visible()
+    expect(page.locator("#choices")).to_contain_text("learning rate")
+
+    page.locator("#see").click()
+    expect(page.locator("#verdict h2")).to_be_visible()
+    expect(page.locator("#scores")).to_contain_text("The fine-tuned model")
+    expect(page.locator("#scores")).to_contain_text("equals the untouched base: yes")
+    rows = page.locator("table.beside tbody tr")
+    assert rows.count() == 10
+    page.locator("#after").click()
+    expect(page.locator("#where")).to_contain_text("11 to")
+    page.locator("#search textarea, #search input").fill("no row says this")
+    expect(page.locator("#beside")).to_contain_text("No row is like that")
+    page.locator("#prompt textarea").fill("please bring the hammer")
+    page.locator("#ask").click()
+    expect(page.locator("#ask")).to_have_text("Ask both", timeout=SLOW)
+    expect(page.locator(".notice:visible")).to_have_count(0)
+    again.close()
+
+
+def test_a_reload_in_the_middle_loses_no_line_and_stop_keeps_what_was_learned(
+    page: Page, root: Path, small_csv: Path
+) -> None:
+    run_id = start(page, small_csv, epochs=40, batch_size=1, patience=100)
+    expect(page.locator("#progress")).to_contain_text("loss", timeout=SLOW)
+    before = shown_log(page)
+    page.reload()
+    expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true", timeout=30_000)
+    expect(page.locator("#progress")).to_contain_text("loss", timeout=30_000)
+    assert shown_log(page)[: len(before)] == before
+    page.locator("#stop").click()
+    expect(page.locator("#outcome")).to_contain_text("stopped", timeout=SLOW)
+    expect(page.locator("#resume")).to_be_visible()
+    run = find_run(run_id, root)
+    deadline = time.monotonic() + 30
+    while supervise.alive(run) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not supervise.alive(run)
+    assert any(run.checkpoints.iterdir())
+    story = Story(run)
+    story.follow()
+    assert shown_log(page) == story.log
+    page.locator("#resume").click()
+    expect(page.locator("#stop")).to_be_visible(timeout=30_000)
+    page.locator("#stop").click()
+    expect(page.locator("#outcome")).to_contain_text("stopped", timeout=SLOW)
+
+
+def test_an_unknown_run_in_the_address_is_a_sentence(page: Page, address: str) -> None:
+    page.goto(f"{address}?run=there-is-none")
+    expect(page.locator(".notice")).to_contain_text("There is no run")
+    page.goto(f"{address}?run=../../etc")
+    expect(page.locator(".notice")).to_contain_text("not the name of a run")
+
+
+def test_programs_have_four_doors(address: str, small_csv: Path) -> None:
+    from gradio_client import Client, handle_file
+
+    client = Client(address, verbose=False)
+    doors = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(doors) == {"/inspect", "/start", "/status", "/compare"}
+    answer = client.predict(handle_file(str(small_csv)), "", "", "", 0, api_name="/inspect")
+    assert answer["rows"] == 80
+    assert answer["columns"] == {"input": "text", "output": "category"}
+    with pytest.raises(Exception, match="There is no run"):
+        client.predict("nothing-like-it", api_name="/status")

@@ -1,0 +1,125 @@
+"""What the program decides itself, and the memory it bases it on."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+
+from finetune.dataset.example import Example
+from finetune.model import memory
+from finetune.model.gallery import GALLERY, Shape, find
+from finetune.model.memory import GIB, Device, default_base, default_preset, estimate
+from finetune.training.plan import choose_rows, learning_rate, make_plan
+from finetune.training.recipe import Recipe
+
+CPU = Device("cpu", "CPU", 24 * GIB, 22 * GIB, 2)
+
+
+def gpu(gigabytes: float) -> Device:
+    return Device("cuda", "a GPU", int(gigabytes * GIB), int(gigabytes * GIB), 8)
+
+
+def test_names_of_the_gallery_are_found_whatever_their_case():
+    assert find("SmolLM2-135M") is GALLERY[0]
+    assert find("qwen/qwen3-8b").name == "qwen3-8b"
+    assert find("nothing") is None
+
+
+@pytest.mark.parametrize(("name", "millions"), [("smollm2-135m", 134.5), ("qwen3-0.6b", 596), ("llama-3.1-8b", 8030), ("mistral-7b", 7248)])
+def test_parameters_from_shapes_are_those_of_the_model_cards(name, millions):
+    assert find(name).parameters / 1e6 == pytest.approx(millions, rel=0.002)
+
+
+def test_shape_of_a_config_file(tmp_path):
+    config = {
+        "hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "num_attention_heads": 2, "vocab_size": 512,
+        "tie_word_embeddings": True,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert Shape.from_config(tmp_path / "config.json") == Shape(2, 64, 128, 2, 2, 32, 512, True)
+    (tmp_path / "config.json").write_text("[]")
+    assert Shape.from_config(tmp_path / "config.json") is None
+    assert Shape.from_config(tmp_path / "none.json") is None
+
+
+def test_adapter_parameters_are_those_that_peft_makes(tiny_model):
+    from finetune.model.base import load_model
+    from finetune.training.train import add_adapter
+
+    model = add_adapter(load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True), Recipe(rank=4))
+    made = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    assert Shape.from_config(tiny_model / "config.json").adapter_parameters(4) == made
+
+
+def test_the_estimate_gives_way_step_by_step():
+    roomy = estimate("qwen3-8b", Recipe(), gpu(80))
+    assert roomy.fits and not roomy.checkpointing
+    assert roomy.total == sum(roomy.parts.values())
+    tight = estimate("qwen3-8b", Recipe(), gpu(12))
+    assert tight.fits and (tight.checkpointing or tight.micro_batch < 16)
+    assert tight.total <= tight.available
+    none = estimate("qwen3-8b", Recipe(), gpu(4))
+    assert not none.fits and "smaller" in none.advice
+    assert not estimate("qwen3-8b", Recipe(quantisation="none"), gpu(12)).fits
+    assert estimate("owner/unknown", Recipe(), CPU) is None
+
+
+def test_defaults_by_device():
+    assert default_base(CPU)[0] == "smollm2-135m"
+    assert default_preset(CPU) == "pilot" and default_preset(gpu(24)) == "standard"
+    large, small = default_base(gpu(80))[0], default_base(gpu(8))[0]
+    assert find(large).parameters > find(small).parameters > find("smollm2-135m").parameters
+    assert not find(large).gated
+
+
+def test_a_gpu_that_does_not_answer_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(memory, "_nvidia_smi", lambda: "/bin/false")
+    assert memory.device().kind == "cpu"
+
+
+def test_learning_rate_falls_with_the_width():
+    small, _ = learning_rate(find("smollm2-135m").shape, "llama")
+    large, why = learning_rate(find("llama-3.1-8b").shape, "llama")
+    assert small == pytest.approx(1.3e-3, rel=0.05)
+    assert large < small and "4096" in why
+    assert learning_rate(find("qwen3-8b").shape, "qwen3")[0] == pytest.approx(4.7e-4, rel=0.05)
+
+
+def plan(recipe: Recipe, **changes):
+    settings = {
+        "device": CPU, "dtype": ("bfloat16", "because"), "shape": find("smollm2-135m").shape, "model_type": "llama",
+        "estimate": estimate("smollm2-135m", recipe, CPU, 100), "train_rows": 100, "validation_rows": 90, "longest": 100,
+    } | changes  # fmt: skip
+    return make_plan(recipe, **settings)
+
+
+def test_the_plan_counts_its_steps_and_gives_reasons():
+    made = plan(Recipe.from_preset("pilot"))
+    assert made.micro_batch * made.accumulation == 8
+    assert made.steps == 13 * 4
+    assert made.steps_per_look == 13
+    assert all(choice.value and choice.reason for choice in made.choices)
+    assert plan(Recipe(learning_rate=0.01)).learning_rate == 0.01
+
+
+def test_a_step_is_made_of_equal_passes():
+    tight = estimate("smollm2-135m", Recipe(), Device("cpu", "CPU", 24 * GIB, 2 * GIB, 2), 512)
+    made = plan(Recipe(), estimate=tight)
+    assert made.accumulation > 1
+    assert made.micro_batch <= tight.micro_batch
+    assert made.micro_batch * made.accumulation >= 16
+
+
+def test_rows_are_drawn_evenly_over_the_labels_and_keep_their_order():
+    rows = [Example(number, f"text {number}", "ab"[number % 10 == 0]) for number in range(1, 101)]
+    chosen = choose_rows(rows, 16, "classification", seed=0)
+    assert Counter(row.output for row in chosen) == {"a": 8, "b": 8}
+    assert [row.row for row in chosen] == sorted(row.row for row in chosen)
+    assert chosen == choose_rows(rows, 16, "classification", seed=0)
+    assert chosen != choose_rows(rows, 16, "classification", seed=1)
+    # What the rare label cannot give goes to the other.
+    assert Counter(row.output for row in choose_rows(rows, 40, "classification", seed=0)) == {"a": 30, "b": 10}
+    assert choose_rows(rows, 0, "classification", seed=0) == rows == choose_rows(rows, 500, "instruction", seed=0)
+    assert len(choose_rows(rows, 7, "instruction", seed=0)) == 7
