@@ -55,14 +55,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     from finetune.ui.page import studio
 
     try:
-        studio(root=options.root).launch(
+        page = studio(root=options.root)
+        _, local, public = page.launch(
             server_name=options.host,  # None takes GRADIO_SERVER_NAME, which a Space sets
             server_port=options.port,
             share=options.share,
             auth=options.auth,
+            quiet=True,
+            prevent_thread_lock=True,
         )
     except OSError as error:  # the port is taken, or the address is not of this machine
         sys.exit(f"app.py: {error}")
+    print(f"finetune is open at {public or local}", flush=True)
+    page.block_thread()
 
 
 if __name__ == "__main__":

@@ -87,7 +87,9 @@ def _resume(options: argparse.Namespace) -> None:
         _answer(options, comparison, comparison_lines(comparison))
     else:
         state = store.status(run).state
-        _answer(options, {"run": str(run.directory), "state": state, "training": _training(run)}, [f"{run.id}: {state}"])
+        _answer(
+            options, {"run": str(run.directory), "state": state, "training": _training(run)}, [f"{run.id}: {state}"]
+        )
 
 
 def _report(options: argparse.Namespace) -> Any:
@@ -156,11 +158,16 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--task", choices=TASKS, help="what the rows are, where the guess is wrong")
         command.add_argument("--seed", type=int, help="seed of the split and of the training")
         command.add_argument(
-            "--mend", action="append", choices=list(MENDS), help=f"what to do about findings (default {', '.join(DEFAULT_MENDS)})"
+            "--mend",
+            action="append",
+            choices=list(MENDS),
+            help=f"what to do about findings (default {', '.join(DEFAULT_MENDS)})",
         )
         command.add_argument("--model", metavar="M", help="base: gallery name, Hub name or folder")
         command.add_argument("--preset", choices=list(PRESETS), help="default: pilot without a GPU, standard with one")
-        command.add_argument("--set", action="append", metavar="NAME=VALUE", help="any field of the recipe; see `recipe`")
+        command.add_argument(
+            "--set", action="append", metavar="NAME=VALUE", help="any field of the recipe; see `recipe`"
+        )
         command.add_argument("--max-minutes", type=float, metavar="N", help="time box of the training")
 
     add_data(add("inspect", _inspect, "look at a file: rows, split, findings, readiness"))

@@ -22,7 +22,9 @@ class FinetuneError(Exception):
 
     def __str__(self) -> str:
         place = ", ".join(
-            part for part in (f"row {self.row}" if self.row else "", f"column “{self.column}”" if self.column else "") if part
+            part
+            for part in (f"row {self.row}" if self.row else "", f"column “{self.column}”" if self.column else "")
+            if part
         )
         text = f"{self.message} ({place})" if place else self.message
         return f"{text} {self.hint}".strip()

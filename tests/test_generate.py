@@ -28,7 +28,14 @@ def make_pair(tiny_model, tmp_path, monkeypatch):
                 parameter.data.normal_(0, adapter_scale)
         adapted.save_pretrained(tmp_path / "adapter")
         prompt = Prompt(tokenizer(str(tiny_model), cache=tmp_path), "classification", ("a", "b"))
-        return Pair(tiny_model, tmp_path / "adapter", prompt, kind="cpu", quantisation=quantisation, probes=[[5, 6, 7], [9] * 20])
+        return Pair(
+            tiny_model,
+            tmp_path / "adapter",
+            prompt,
+            kind="cpu",
+            quantisation=quantisation,
+            probes=[[5, 6, 7], [9] * 20],
+        )
 
     return made
 
@@ -54,7 +61,9 @@ LABELS = [[7], [8, 9], [8, 10, 11, 12], [13, 14, 2]]
 
 
 @pytest.mark.parametrize("quantisation", ["none", "nf4"])
-@pytest.mark.parametrize("prompts", [PROMPTS, [[5, 6, 7], [8, 9, 10, 11]], [PROMPTS[1]]], ids=["shared", "nothing shared", "one row"])
+@pytest.mark.parametrize(
+    "prompts", [PROMPTS, [[5, 6, 7], [8, 9, 10, 11]], [PROMPTS[1]]], ids=["shared", "nothing shared", "one row"]
+)
 def test_label_likelihoods_equal_the_plain_reference(make_pair, quantisation, prompts):
     pair = make_pair(quantisation)
     assert np.abs(pair.label_likelihoods(prompts, LABELS) - reference(pair.model, prompts, LABELS)).max() < 1e-4

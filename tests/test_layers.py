@@ -10,20 +10,28 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "finetune"
-MODULES = sorted(path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py"))
+MODULES = sorted(
+    path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py")
+)
 # The only modules that may import torch, transformers or peft as they are loaded.
 HEAVY = {"finetune.training.train", "finetune.evidence.generate"}
 
 
 def imported_after(code: str, names: set[str]) -> set[str]:
     script = f"{code}\nimport sys\nprint(' '.join(name for name in {sorted(names)!r} if name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=PACKAGE.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=PACKAGE.parent
+    )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
 
 def test_the_core_loads_without_gradio_or_torch():
-    core = [name for name in MODULES if not name.startswith("finetune.ui") and name not in HEAVY and not name.endswith("__main__")]
+    core = [
+        name
+        for name in MODULES
+        if not name.startswith("finetune.ui") and name not in HEAVY and not name.endswith("__main__")
+    ]
     code = "\n".join(f"import {name}" for name in core)
     assert imported_after(code, {"gradio", "torch", "transformers", "peft"}) == set()
 

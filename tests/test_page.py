@@ -174,7 +174,7 @@ def test_a_mend_is_applied_at_once(page: Page, tmp_path: Path) -> None:
     path.write_text(f"text,category\n{lines}text number 0,a\n", encoding="utf-8")
     drop(page, path)
     page.locator("#look").click()
-    expect(page.locator("#removed")).to_contain_text("1 rows left out")
+    expect(page.locator("#removed")).to_contain_text("1 row left out")
     expect(page.locator("#readiness")).to_contain_text("60 rows")
     page.locator("#mends input").first.uncheck()
     expect(page.locator("#readiness")).to_contain_text("61 rows")
@@ -256,7 +256,7 @@ def test_a_run_from_start_to_verdict_survives_a_closed_page(
     expect(page.locator("#scores")).to_contain_text("The fine-tuned model")
     expect(page.locator("#scores")).to_contain_text("equals the untouched base: yes")
     rows = page.locator("table.beside tbody tr")
-    assert rows.count() == 10
+    expect(rows).to_have_count(10)
     page.locator("#after").click()
     expect(page.locator("#where")).to_contain_text("11 to")
     page.locator("#search textarea, #search input").fill("no row says this")
@@ -300,7 +300,7 @@ def test_an_unknown_run_in_the_address_is_a_sentence(page: Page, address: str) -
     page.goto(f"{address}?run=there-is-none")
     expect(page.locator(".notice")).to_contain_text("There is no run")
     page.goto(f"{address}?run=../../etc")
-    expect(page.locator(".notice")).to_contain_text("not the name of a run")
+    expect(page.locator(".notice")).to_contain_text("There is no run")
 
 
 def test_programs_have_four_doors(address: str, small_csv: Path) -> None:

@@ -27,7 +27,9 @@ def test_names_of_the_gallery_are_found_whatever_their_case():
     assert find("nothing") is None
 
 
-@pytest.mark.parametrize(("name", "millions"), [("smollm2-135m", 134.5), ("qwen3-0.6b", 596), ("llama-3.1-8b", 8030), ("mistral-7b", 7248)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("smollm2-135m", 134.5), ("qwen3-0.6b", 596), ("llama-3.1-8b", 8030), ("mistral-7b", 7248)]
+)
 def test_parameters_from_shapes_are_those_of_the_model_cards(name, millions):
     assert find(name).parameters / 1e6 == pytest.approx(millions, rel=0.002)
 
@@ -48,7 +50,9 @@ def test_adapter_parameters_are_those_that_peft_makes(tiny_model):
     from finetune.model.base import load_model
     from finetune.training.train import add_adapter
 
-    model = add_adapter(load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True), Recipe(rank=4))
+    model = add_adapter(
+        load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True), Recipe(rank=4)
+    )
     made = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     assert Shape.from_config(tiny_model / "config.json").adapter_parameters(4) == made
 

@@ -57,10 +57,16 @@ def test_what_cannot_fit_is_refused_with_its_row(words):
 
 def test_lengths_count_what_encode_makes(words):
     prompt = Prompt(words, "classification", LABELS, max_tokens=10_000)
-    rows = [Example(1, "a red apple", "fruit"), Example(2, "saw\nand drill, 12 €", "tool"), Example(3, "x" * 500, "tool")]
+    rows = [
+        Example(1, "a red apple", "fruit"),
+        Example(2, "saw\nand drill, 12 €", "tool"),
+        Example(3, "x" * 500, "tool"),
+    ]
     assert prompt.lengths(rows) == [len(prompt.encode(row)) for row in rows]
     chat = Prompt(words, "chat", max_tokens=10_000)
-    talk = [Example(1, "and?", "yes", (("system", "be kind"), ("user", "hi"), ("assistant", "hello"), ("user", "and?")))]
+    talk = [
+        Example(1, "and?", "yes", (("system", "be kind"), ("user", "hi"), ("assistant", "hello"), ("user", "and?")))
+    ]
     assert chat.lengths(talk) == [len(chat.encode(row)) for row in talk]
 
 
@@ -68,7 +74,9 @@ def test_views_cover_the_row_and_mark_its_parts(words):
     text = " ".join(f"pear{number}" for number in range(200))
     prompt = Prompt(words, "classification", LABELS, max_tokens=150)
     views = prompt.tokens(Example(1, text, "fruit"))
-    parts = {part: "".join(view.text for view in views if view.part == part) for part in ("prompt", "answer", "end", "cut")}
+    parts = {
+        part: "".join(view.text for view in views if view.part == part) for part in ("prompt", "answer", "end", "cut")
+    }
     assert parts["answer"] == "fruit" and parts["end"] == "<|im_end|>"
     assert parts["cut"] and text.endswith(parts["cut"])
     assert len([view for view in views if view.part != "cut"]) == len(prompt.encode(Example(1, text, "fruit")))

@@ -1,25 +1,38 @@
-"""The embedded default, SmolLM2-135M-Instruct, learns something real: support tickets, on whatever this machine has."""
+"""The embedded default, SmolLM2-135M-Instruct, learns something that it cannot know: which counter of a shop serves what."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import random
 
 import pytest
+from conftest import WORDS
 
 from finetune import jobs
 from finetune.model.base import tokenizer
 from finetune.runs.store import status
 from finetune.training.recipe import Recipe
 
-TICKETS = Path(__file__).resolve().parents[1] / "examples" / "tickets.csv"
+SHELVES = {"fruit": "greengrocer", "tool": "hardware"}
+REQUESTS = (
+    "Where do I find a {}?", "My neighbour wants a {} for Sunday.", "is there any {} left", "One {}, please, and the bill.",
+    "I came back because the {} from last week was broken.", "Do you sell the {} from the leaflet?", "{}??",
+    "Could somebody show me where the nearest {} is? I have been looking for ages.",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A small run from the file to the verdict; the base is fetched as a newcomer's would be."""
-    recipe = Recipe.from_preset("pilot", rows=48, epochs=3.0, compare_rows=45, max_minutes=0.0)
-    return jobs.train(TICKETS, recipe=recipe, root=tmp_path_factory.mktemp("real"))
+    rows = [
+        (request.format(word), SHELVES[kind]) for kind, words in WORDS.items() for word in words for request in REQUESTS
+    ]
+    random.Random(0).shuffle(rows)
+    home = tmp_path_factory.mktemp("real")
+    lines = [json.dumps({"question": request, "answer": shelf}) for request, shelf in rows]
+    (home / "shop.jsonl").write_text("\n".join(lines))
+    recipe = Recipe.from_preset("pilot", rows=64, epochs=4.0, max_minutes=0.0, validation_share=0.2, test_share=0.25)
+    return jobs.train(home / "shop.jsonl", recipe=recipe, root=home)
 
 
 def test_it_learns(trained):
@@ -28,8 +41,8 @@ def test_it_learns(trained):
     assert comparison["adapter_off_equals_base"] is True
     assert comparison["adapter_changes_output"] is True
     systems = comparison["systems"]
-    assert systems["fine_tuned"]["score"] > systems["base"]["score"] + 0.1
-    assert systems["fine_tuned"]["score"] > systems["majority"]["score"]
+    assert systems["fine_tuned"]["score"] > systems["base"]["score"] + 0.15
+    assert systems["fine_tuned"]["score"] > systems["majority"]["score"] + 0.15
     assert 100 < comparison["forgetting"]["tokens"]
 
 

@@ -29,7 +29,8 @@ def adapted(tiny_model):
     def made(quantisation="nf4", dtype="float32"):
         torch.manual_seed(0)
         model = add_adapter(
-            load_model(tiny_model, kind="cpu", dtype=dtype, quantisation=quantisation, trains=True), Recipe(rank=4, dropout=0.0)
+            load_model(tiny_model, kind="cpu", dtype=dtype, quantisation=quantisation, trains=True),
+            Recipe(rank=4, dropout=0.0),
         )
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -41,7 +42,11 @@ def adapted(tiny_model):
 
 def batch() -> dict:
     return collate(
-        [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in ROWS[:6]], 0
+        [
+            {"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer}
+            for row in ROWS[:6]
+        ],
+        0,
     )
 
 
@@ -49,7 +54,9 @@ def test_every_linear_layer_of_the_blocks_is_adapted_and_in_4_bits(adapted):
     import bitsandbytes
 
     model = adapted()
-    names = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if hasattr(module, "lora_A") and module.lora_A}
+    names = {
+        name.rsplit(".", 1)[-1] for name, module in model.named_modules() if hasattr(module, "lora_A") and module.lora_A
+    }
     assert names == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
     four = [module for module in model.modules() if isinstance(module, bitsandbytes.nn.Linear4bit)]
     assert len(four) == 14
@@ -70,7 +77,10 @@ def test_head_on_answer_positions_equals_the_whole_model(adapted):
 def test_padding_changes_nothing(adapted):
     model = adapted("none").eval()
     short, long = ROWS[0], Encoded(99, [5] * 40, [6, 2], 0)
-    rows = [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in (short, long)]
+    rows = [
+        {"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer}
+        for row in (short, long)
+    ]
     together, alone = collate(rows, 0), collate(rows[:1], 0)
     with torch.no_grad():
         of_both = answer_logits(model, together["input_ids"], together["labels"])[0][: len(short.answer)]
@@ -112,7 +122,10 @@ def test_the_order_depends_on_seed_and_epoch_alone_and_holds_every_row_once():
     assert list(sampler) != first
     assert list(LengthGrouped(lengths, 8, seed=4)) != first
     # Rows of one step are of about one length.
-    spread = [max(lengths[row] for row in first[at : at + 8]) - min(lengths[row] for row in first[at : at + 8]) for at in range(0, 496, 8)]
+    spread = [
+        max(lengths[row] for row in first[at : at + 8]) - min(lengths[row] for row in first[at : at + 8])
+        for at in range(0, 496, 8)
+    ]
     assert sum(spread) / len(spread) < 6
 
 

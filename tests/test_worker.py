@@ -19,7 +19,8 @@ from finetune.training.recipe import Recipe
 
 def recipe(tiny_model: Path, **changes) -> Recipe:
     return Recipe.from_preset(
-        "standard", **{"base": str(tiny_model), "epochs": 6.0, "batch_size": 8, "evaluations": 1, "max_tokens": 256} | changes
+        "standard",
+        **{"base": str(tiny_model), "epochs": 6.0, "batch_size": 8, "evaluations": 1, "max_tokens": 256} | changes,
     )
 
 
@@ -28,7 +29,9 @@ def make(tiny_model: Path, small_csv: Path, tmp_path: Path):
     def made(compare: bool = False, **changes) -> Run:
         wanted = recipe(tiny_model, **changes)
         root = tmp_path / "root"
-        return create(root, report=jobs.inspect(small_csv, recipe=wanted, root=root), recipe=wanted, name="small", compare=compare)
+        return create(
+            root, report=jobs.inspect(small_csv, recipe=wanted, root=root), recipe=wanted, name="small", compare=compare
+        )
 
     return made
 
@@ -39,7 +42,11 @@ def kinds(run: Run) -> list[str]:
 
 def losses(run: Run) -> dict[int, float]:
     """Training loss by step; of a step that was done twice, the last."""
-    return {event["step"]: event["loss"] for event in run.events()[0] if event["kind"] == "progress" and event["phase"] == "train"}
+    return {
+        event["step"]: event["loss"]
+        for event in run.events()[0]
+        if event["kind"] == "progress" and event["phase"] == "train"
+    }
 
 
 def wait_for_step(run: Run, step: int, seconds: float = 120) -> None:
@@ -144,7 +151,10 @@ def test_a_killed_run_says_so_and_resumes_from_its_checkpoint(make):
 def test_a_base_that_is_not_there_fails_with_a_sentence(make, tmp_path: Path, small_csv: Path):
     wanted = Recipe(base="no-such-model")
     run = create(
-        tmp_path / "root", report=jobs.inspect(small_csv, recipe=wanted, root=tmp_path / "root"), recipe=wanted, name="none"
+        tmp_path / "root",
+        report=jobs.inspect(small_csv, recipe=wanted, root=tmp_path / "root"),
+        recipe=wanted,
+        name="none",
     )
     supervise.start(run)
     with pytest.raises(FinetuneError, match="no model “no-such-model”"):

@@ -133,7 +133,10 @@ class _Comparison:
             kind=memory.device().kind, quantisation=self.recipe.quantisation, probes=probes,
         )  # fmt: skip
         if not pair.off_equals_base:
-            self.emit("warning", text="With the adapter off, the model does not equal the untouched base: do not trust this comparison.")
+            self.emit(
+                "warning",
+                text="With the adapter off, the model does not equal the untouched base: do not trust this comparison.",
+            )
         if not pair.on_differs:
             self.emit("warning", text="The adapter changes nothing: it has not learned anything.")
         return pair
@@ -172,12 +175,16 @@ class _Comparison:
             texts = baselines.tfidf(self.train, [example.input for example in rows], self.recipe.seed)
         return self._plain(rows, texts, timer.seconds)
 
-    def _asked(self, pair: Pair, name: str, part: str, rows: Sequence[Example], shots: Sequence[Sequence[Example]]) -> Answers:
+    def _asked(
+        self, pair: Pair, name: str, part: str, rows: Sequence[Example], shots: Sequence[Sequence[Example]]
+    ) -> Answers:
         from finetune.evidence.generate import Stopped, Timer
 
         def tick(count: int) -> None:
             self.done += count
-            self.emit("progress", phase="compare", step=self.done, steps=self.steps, text=f"{NAMES[name]} on the {part} rows")
+            self.emit(
+                "progress", phase="compare", step=self.done, steps=self.steps, text=f"{NAMES[name]} on the {part} rows"
+            )
             if self.should_stop():
                 raise Stopped
 

@@ -44,12 +44,16 @@ class Pair:
         probes: prompts (token ids) on which the proof is made.
     """
 
-    def __init__(self, folder: Path, adapter: Path, prompt: Prompt, *, kind: str, quantisation: str, probes: Sequence[list[int]]):
+    def __init__(
+        self, folder: Path, adapter: Path, prompt: Prompt, *, kind: str, quantisation: str, probes: Sequence[list[int]]
+    ):
         if not (adapter / "adapter_config.json").is_file():
             raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
         self.prompt, self.kind = prompt, kind
         self.dtype = getattr(torch, precision(kind)[0])
-        self.model: Any = load_model(folder, kind=kind, dtype=precision(kind)[0], quantisation=quantisation, trains=False)
+        self.model: Any = load_model(
+            folder, kind=kind, dtype=precision(kind)[0], quantisation=quantisation, trains=False
+        )
         self.model.eval()
         self.model.config.use_cache = True
         untouched = [self._last_logits(ids) for ids in probes]
@@ -189,8 +193,12 @@ class Pair:
             rows = order[start : start + size]
             longest = len(prompts[rows[0]])
             pad = self.prompt.tokenizer.pad_token_id
-            ids = torch.tensor([[pad] * (longest - len(prompts[row])) + prompts[row] for row in rows], device=self.device)
-            mask = torch.tensor([[0] * (longest - len(prompts[row])) + [1] * len(prompts[row]) for row in rows], device=self.device)
+            ids = torch.tensor(
+                [[pad] * (longest - len(prompts[row])) + prompts[row] for row in rows], device=self.device
+            )
+            mask = torch.tensor(
+                [[0] * (longest - len(prompts[row])) + [1] * len(prompts[row]) for row in rows], device=self.device
+            )
             with self._no_gradients():
                 out = self.model.generate(
                     input_ids=ids, attention_mask=mask, generation_config=self._greedy(max_new_tokens),
@@ -279,7 +287,10 @@ class Timer:
 def _common_prefix(rows: Sequence[list[int]]) -> int:
     """Tokens that all rows begin with; each row keeps at least one of its own."""
     low, high = min(rows), max(rows)
-    shared = next((place for place, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), min(len(low), len(high)))
+    shared = next(
+        (place for place, (one, other) in enumerate(zip(low, high, strict=False)) if one != other),
+        min(len(low), len(high)),
+    )
     return min(shared, min(map(len, rows)) - 1)
 
 

@@ -47,7 +47,8 @@ def resolve(name: str, cache: Path, *, weights: bool = True) -> Path:
         return folder.resolve()
     if not name or name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise FinetuneError(
-            f"There is no model “{name}”.", hint="Give a name of the gallery, a Hub name (owner/name) or an existing folder."
+            f"There is no model “{name}”.",
+            hint="Give a name of the gallery, a Hub name (owner/name) or an existing folder.",
         )
     entry = find(name)
     if entry is None and "/" not in name:
@@ -101,7 +102,9 @@ def _from_hub(repo: str, patterns: list[str]) -> Path:
     except RepositoryNotFoundError:
         raise FinetuneError(f"There is no model “{repo}” on the Hub.", hint="Check the spelling: owner/name.") from None
     except HfHubHTTPError as error:
-        raise FinetuneError(f"The Hub refused “{repo}”: {error}", hint="Try again later, or give a model folder.") from None
+        raise FinetuneError(
+            f"The Hub refused “{repo}”: {error}", hint="Try again later, or give a model folder."
+        ) from None
     except Exception as error:
         # Whatever the network library raises (name lookup, refused, time-out, proxy, offline mode) means one thing.
         raise FinetuneError(
@@ -118,7 +121,8 @@ def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError) as error:
         raise FinetuneError(
-            f"The tokenizer of {folder.name} cannot be read: {error}", hint="Fetch the model again, or take another base."
+            f"The tokenizer of {folder.name} cannot be read: {error}",
+            hint="Fetch the model again, or take another base.",
         ) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -149,9 +153,7 @@ def precision(kind: str) -> tuple[str, str]:
     return "float32", "this CPU would only emulate bfloat16"
 
 
-def load_model(
-    folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool
-) -> PreTrainedModel:
+def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool) -> PreTrainedModel:
     """The model in `folder`, frozen, on the device.
 
     Args:

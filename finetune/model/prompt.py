@@ -117,7 +117,9 @@ class Prompt:
             return Encoded(example.row, prompt, answer, 0)
         return self._encode_cut(example, shots, answer, allowed, over)
 
-    def _encode_cut(self, example: Example, shots: Sequence[Example], answer: list[int], allowed: int, over: int) -> Encoded:
+    def _encode_cut(
+        self, example: Example, shots: Sequence[Example], answer: list[int], allowed: int, over: int
+    ) -> Encoded:
         last = example.context[-1][1] if example.context else example.input
         ids = self.tokenizer(last, add_special_tokens=False, return_offsets_mapping=True)
         offsets = ids["offset_mapping"]
@@ -125,7 +127,9 @@ class Prompt:
         while keep > 0:
             shorter = last[: offsets[keep - 1][1]]
             context = (*example.context[:-1], (example.context[-1][0], shorter)) if example.context else ()
-            prompt = self._ids(self.render(self.messages(Example(example.row, shorter, example.output, context), shots)))
+            prompt = self._ids(
+                self.render(self.messages(Example(example.row, shorter, example.output, context), shots))
+            )
             if len(prompt) <= allowed:
                 return Encoded(example.row, prompt, answer, len(offsets) - keep)
             keep -= max(1, len(prompt) - allowed)
@@ -146,7 +150,9 @@ class Prompt:
         frame = len(self._ids(self.render(self.messages(Example(0, "", ""))))) + 1
         texts = [example.input for example in examples] + [example.output for example in examples]
         counts = [len(ids) for ids in self.tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        return [frame + of_input + of_output for of_input, of_output in zip(counts, counts[len(examples) :], strict=False)]
+        return [
+            frame + of_input + of_output for of_input, of_output in zip(counts, counts[len(examples) :], strict=False)
+        ]
 
     def tokens(self, example: Example) -> list[TokenView]:
         """The row token by token: what is read, what is learned, the end token, and what was cut."""
@@ -181,7 +187,9 @@ class Prompt:
         special = set(self.tokenizer.all_special_ids)
         end = next((token for token in tail if token in special), self.tokenizer.eos_token_id)
         if end is None:
-            raise FinetuneError("This base has no end token.", hint="Take another base: without one, an answer never ends.")
+            raise FinetuneError(
+                "This base has no end token.", hint="Take another base: without one, an answer never ends."
+            )
         return end
 
 

@@ -113,12 +113,18 @@ def make_plan(
 
     steps_per_epoch = math.ceil(train_rows / recipe.batch_size)
     steps = max(1, math.ceil(steps_per_epoch * recipe.epochs))
-    choices.append(Choice("steps", str(steps), f"{train_rows} rows, {recipe.batch_size} a step, {recipe.epochs:g} passes"))
+    choices.append(
+        Choice("steps", str(steps), f"{train_rows} rows, {recipe.batch_size} a step, {recipe.epochs:g} passes")
+    )
     steps_per_look = max(1, round(steps_per_epoch / recipe.evaluations))
     # A forward pass costs about a quarter of a training pass, so looks of this size take a fifth of the time.
     look_rows = min(validation_rows, max(FEWEST_LOOK_ROWS, train_rows // recipe.evaluations))
-    looks = "all validation rows" if look_rows == validation_rows else f"{look_rows} of {validation_rows} validation rows"
-    choices.append(Choice("look every", f"{steps_per_look} steps", f"{looks}, so that looking stays under a fifth of the time"))
+    looks = (
+        "all validation rows" if look_rows == validation_rows else f"{look_rows} of {validation_rows} validation rows"
+    )
+    choices.append(
+        Choice("look every", f"{steps_per_look} steps", f"{looks}, so that looking stays under a fifth of the time")
+    )
     return Plan(
         device.kind, dtype[0], micro, accumulation, checkpointing, rate, steps, steps_per_look, look_rows,
         estimate.total if estimate else None, tuple(choices),

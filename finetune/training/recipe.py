@@ -22,7 +22,9 @@ def _parameter(default: Any, help: str, low: float | None = None, high: float | 
 class Recipe:
     """What a run was asked to do. What the program decides itself is in the run's `plan`, each value with its reason."""
 
-    base: str = _parameter("smollm2-135m", "the model to fine-tune: a name of the gallery, a Hub name, or a folder", more=False)
+    base: str = _parameter(
+        "smollm2-135m", "the model to fine-tune: a name of the gallery, a Hub name, or a folder", more=False
+    )
     preset: Preset = _parameter("standard", "how thorough the run is", more=False)
     rows: int = _parameter(0, "training rows at most, drawn evenly over the labels; 0 takes all of them", 0, 1_000_000)
     epochs: float = _parameter(2.0, "passes over the training rows at most", 0.1, 50)
@@ -35,12 +37,18 @@ class Recipe:
     weight_decay: float = _parameter(0.01, "pull of the adapter's weights towards zero", 0, 1)
     warmup: float = _parameter(0.06, "share of the steps in which the learning rate rises", 0, 0.5)
     quantisation: Quantisation = _parameter("nf4", "how the base is held: nf4 is QLoRA (4 bits), none is plain LoRA")
-    max_tokens: int = _parameter(512, "longest row in tokens; a longer input is cut at its end, never the answer", 32, 131_072)
+    max_tokens: int = _parameter(
+        512, "longest row in tokens; a longer input is cut at its end, never the answer", 32, 131_072
+    )
     max_new_tokens: int = _parameter(128, "longest answer generated in the comparison, in tokens", 1, 4096)
-    compare_rows: int = _parameter(1000, "held-out rows compared at most, drawn evenly over the labels; 0 takes all", 0, 1_000_000)
+    compare_rows: int = _parameter(
+        1000, "held-out rows compared at most, drawn evenly over the labels; 0 takes all", 0, 1_000_000
+    )
     evaluations: int = _parameter(4, "looks at the validation rows in each epoch", 1, 100)
     patience: int = _parameter(3, "looks without a better validation loss after which training stops", 1, 100)
-    validation_share: float = _parameter(0.15, "share of the rows that choose checkpoint and prompt", 0.02, 0.45, more=False)
+    validation_share: float = _parameter(
+        0.15, "share of the rows that choose checkpoint and prompt", 0.02, 0.45, more=False
+    )
     test_share: float = _parameter(0.15, "share of the rows held out for the verdict", 0.02, 0.6, more=False)
     seed: int = _parameter(0, "seed of the split, the adapter and the order of the rows", 0, 2**31 - 1)
     instruction: str = _parameter("", "the instruction put before every input; empty takes one made from the task")

@@ -40,12 +40,17 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     prompt = prompt_of(run)
     chosen = choose_rows(run.examples("train"), recipe.rows, record["task"], recipe.seed)
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
-    drawn = choose_rows(run.examples("validation"), max(24, len(chosen) // recipe.evaluations), record["task"], recipe.seed)
+    drawn = choose_rows(
+        run.examples("validation"), max(24, len(chosen) // recipe.evaluations), record["task"], recipe.seed
+    )
     rows, validation = _encode(prompt, chosen), _encode(prompt, drawn)
     if not rows:
         raise FinetuneError("There is no row to train on.", hint="Make the validation and test shares smaller.")
     if cut := sum(1 for row in rows if row.cut):
-        emit("warning", text=f"{cut} of {len(rows)} training rows are longer than {recipe.max_tokens} tokens: their inputs are cut at the end.")
+        emit(
+            "warning",
+            text=f"{cut} of {len(rows)} training rows are longer than {recipe.max_tokens} tokens: their inputs are cut at the end.",
+        )
 
     device = memory.device()
     shape = memory.shape_of(str(folder))
@@ -74,11 +79,22 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         should_stop=should_stop, resume=checkpoint, before=_before(run, checkpoint),
     )  # fmt: skip
     if should_stop():
-        emit("stopped", **{**trained.as_json(), "reason": f"Stopped at step {trained.step} of {plan.steps}; what was learned is saved."})
+        emit(
+            "stopped",
+            **{
+                **trained.as_json(),
+                "reason": f"Stopped at step {trained.step} of {plan.steps}; what was learned is saved.",
+            },
+        )
         return False
     if trained.reason:
         emit("log", text=f"training ended at step {trained.step}: {trained.reason}")
-    emit("log", text=f"the adapter of step {trained.best_step} is kept (validation loss {trained.best_loss:.4f})" if trained.best_loss is not None else "the newest adapter is kept")
+    emit(
+        "log",
+        text=f"the adapter of step {trained.best_step} is kept (validation loss {trained.best_loss:.4f})"
+        if trained.best_loss is not None
+        else "the newest adapter is kept",
+    )
     emit("finished", phase="train", **trained.as_json())
     return True
 

@@ -111,9 +111,13 @@ class AnswerTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
-        return LengthGrouped(lengths, self.args.train_batch_size * self.args.gradient_accumulation_steps, self._order_seed)
+        return LengthGrouped(
+            lengths, self.args.train_batch_size * self.args.gradient_accumulation_steps, self._order_seed
+        )
 
-    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None) -> Any:
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         with self.accelerator.autocast():
             logits, targets = answer_logits(self.accelerator.unwrap_model(model), inputs["input_ids"], inputs["labels"])
         if model.training:
@@ -200,7 +204,9 @@ class Watch(TrainerCallback):
         loss = metrics["eval_loss"]
         self.look_seconds.append(metrics.get("eval_runtime", 0.0))
         better = loss < self.best
-        self.emit("evaluated", step=state.global_step, split="validation", loss=loss, train_loss=self.last_loss, best=better)
+        self.emit(
+            "evaluated", step=state.global_step, split="validation", loss=loss, train_loss=self.last_loss, best=better
+        )
         if better:
             self.best, self.best_step, self.worse = loss, state.global_step, 0
             return control
@@ -315,7 +321,9 @@ def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:
     best = directory / "checkpoints" / f"checkpoint-{watch.best_step}"
     if stopped_between_looks or watch.best_step == trainer.state.global_step or not best.is_dir():
         return trainer.state.global_step
-    set_peft_model_state_dict(trainer.accelerator.unwrap_model(trainer.model), load_peft_weights(str(best), device="cpu"))
+    set_peft_model_state_dict(
+        trainer.accelerator.unwrap_model(trainer.model), load_peft_weights(str(best), device="cpu")
+    )
     return watch.best_step
 
 

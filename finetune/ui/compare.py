@@ -120,6 +120,7 @@ class Compare:
 
     def answered(self, run_id: str, text: str) -> Iterator[dict]:
         """Both answers to a prompt of one's own, as they grow."""
+        ready = {self.ask: gr.Button("Ask both", interactive=True)}
         quiet, cleared = gr.HTML("", visible=False), gr.Textbox("")
         if not (text or "").strip():
             told = sentence(FinetuneError("The prompt is empty.", hint="Write what the model should read."))
@@ -140,8 +141,10 @@ class Compare:
                 }
         except FinetuneError as error:
             yield {self.notice: gr.HTML(sentence(error), visible=True)}
-        finally:
-            yield {self.ask: gr.Button("Ask both", interactive=True)}
+        except Exception:
+            yield ready
+            raise
+        yield ready
 
 
 def _compared(run: Run) -> bool:
@@ -207,7 +210,7 @@ def build(run: gr.State, root: Path) -> Compare:
 
     quietly = calm(notice)
     gr.on(
-        [outcome.input, search.input, systems.input],
+        [outcome.input, search.change, systems.input],
         quietly(turned(0)), choice, outputs, trigger_mode="always_last", concurrency_limit=None, **private,
     )  # fmt: skip
     before.click(quietly(turned(-1)), choice, outputs, concurrency_limit=None, **private)

@@ -28,9 +28,9 @@ def findings(found: Sequence[Finding], rows: Mapping[int, Example]) -> str:
         rows: examples by source row, for the text of the rows that a finding names.
     """
     if not found:
-        return '<p class="quiet">Nothing was found. The rows look usable as they are.</p>'
+        return '<h3>What was found</h3><p class="quiet">Nothing. The rows look usable as they are.</p>'
     ordered = sorted(found, key=lambda finding: ORDER.index(finding.severity))
-    return f'<ul class="findings">{"".join(_finding(finding, rows) for finding in ordered)}</ul>'
+    return f'<h3>What was found</h3><ul class="findings">{"".join(_finding(finding, rows) for finding in ordered)}</ul>'
 
 
 def _finding(finding: Finding, rows: Mapping[int, Example]) -> str:

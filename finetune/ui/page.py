@@ -46,13 +46,20 @@ class Studio(gr.Blocks):
 
     def launch(self, *args, **options):
         defaults = looks() | {
+            "share": False,  # left open, Gradio decides for itself, and shares on some hosted notebooks
             "show_error": True,
             "footer_links": [],
             "run_history": False,  # it would keep the visitors' texts in their browsers
             "max_file_size": MAX_FILE,
             "ssr_mode": False,
         }
-        return super().launch(*args, **(defaults | options))
+        options = defaults | options
+        if options["share"] and not (options.get("auth") or options.get("auth_dependency")):
+            raise FinetuneError(
+                "A share link can be opened by anybody on the internet, with your data and your GPU behind it.",
+                hint='Give `auth=("user", "password")` too.',
+            )
+        return super().launch(*args, **options)
 
 
 def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPLES, base: str | None = None) -> Studio:

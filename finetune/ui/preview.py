@@ -88,7 +88,9 @@ class Preview:
             self.mends: gr.CheckboxGroup(
                 choices=choices, value=[name for _, name in choices if name in data.mends], visible=bool(choices)
             ),
-            self.removed: gr.Accordion(label=f"{len(lost):,} rows left out", visible=len(lost) > 0),
+            self.removed: gr.Accordion(
+                label="1 row left out" if len(lost) == 1 else f"{len(lost):,} rows left out", visible=len(lost) > 0
+            ),
             self.removed_rows: lost,
         }
 
@@ -145,7 +147,6 @@ def build(data: gr.State, models: Path) -> Preview:
     notice = gr.HTML(visible=False)
     verdict = gr.HTML(WAITING, elem_id="readiness")
     with gr.Column(visible=False, elem_classes="body") as body:
-        gr.HTML("<h3>What was found</h3>")
         found = gr.HTML(elem_id="findings")
         mends = gr.CheckboxGroup(label="Mend", info="applied at once, to every part", elem_id="mends")
         with gr.Accordion("rows left out", open=False, visible=False, elem_id="removed") as removed:

@@ -215,13 +215,11 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
             buttons=[],
             elem_id="curves",
         )
-        with gr.Row(elem_classes="between"):
-            gr.HTML("<h3>Log</h3>")
-            paused = gr.Checkbox(label="pause", container=False, elem_id="pause", min_width=80, scale=0)
         log = gr.Textbox(
-            lines=10, max_lines=10, interactive=False, autoscroll=True, show_label=False, buttons=["copy"],
+            label="Log", lines=10, max_lines=10, interactive=False, autoscroll=True, buttons=["copy"],
             elem_id="log", elem_classes="mono",
         )  # fmt: skip
+        paused = gr.Checkbox(label="pause the log", container=False, elem_id="pause")
         choices = gr.HTML(elem_id="choices")
         with gr.Accordion("raw output of the process", open=False, visible=False, elem_id="raw") as raw:
             raw_text = gr.Textbox(

@@ -18,7 +18,7 @@ from finetune.ui.desk import Data
 from finetune.ui.notice import calm, escape, sentence
 
 ROWS = 200
-WIDTH = 880  # pixels for the columns of the first rows, the row number apart
+WIDTH = 940  # pixels for the columns of the first rows, the row number apart
 TASK_NAMES = {
     "classification": "classification: a text gets one of a few labels",
     "instruction": "instruction: a text gets an answer",
