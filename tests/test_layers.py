@@ -14,7 +14,12 @@ MODULES = sorted(
     path.relative_to(PACKAGE.parent).with_suffix("").as_posix().replace("/", ".") for path in PACKAGE.rglob("*.py")
 )
 # The only modules that may import torch, transformers or peft as they are loaded.
-HEAVY = {"finetune.training.train", "finetune.evidence.generate"}
+HEAVY = {
+    "finetune.training.train",
+    "finetune.training.batches",
+    "finetune.training.watch",
+    "finetune.evidence.generate",
+}
 
 
 def imported_after(code: str, names: set[str]) -> set[str]:

@@ -43,7 +43,7 @@ def test_it_learns(trained):
     systems = comparison["systems"]
     assert systems["fine_tuned"]["score"] > systems["base"]["score"] + 0.15
     assert systems["fine_tuned"]["score"] > systems["majority"]["score"] + 0.15
-    assert 100 < comparison["forgetting"]["tokens"]
+    assert comparison["forgetting"]["tokens"] > 100
 
 
 def test_the_adapter_is_one_that_peft_loads(trained):

