@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import chromium
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -24,15 +23,14 @@ SWITCHES = [
     "--disable-sync",
     "--no-first-run",
 ]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SLOW = 180_000  # milliseconds for what a worker does, on shared cores
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = os.environ.get("FINETUNE_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    found = chromium.find()
     if found is None:
-        pytest.fail("No Chromium: install one (apt-get install chromium), or name it in FINETUNE_CHROMIUM.")
+        pytest.fail("No Chromium: run `python tests/chromium.py`, or name one in FINETUNE_CHROMIUM.")
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
         yield opened

@@ -39,7 +39,6 @@ class Plan:
         learning_rate: peak.
         steps: optimiser steps if nothing stops it earlier.
         steps_per_look: steps between two looks at the validation rows.
-        look_rows: validation rows in one look.
         estimated_bytes: peak memory expected, None where the base's shape is unknown.
         choices: the above in words.
     """
@@ -52,7 +51,6 @@ class Plan:
     learning_rate: float
     steps: int
     steps_per_look: int
-    look_rows: int
     estimated_bytes: int | None
     choices: tuple[Choice, ...]
 
@@ -68,6 +66,14 @@ def learning_rate(shape: Shape | None, model_type: str) -> tuple[float, str]:
     power = 0.0775 if "qwen" in model_type.lower() else 0.781
     rate = 5e-5 * 10 * (2000 / shape.hidden) ** power
     return float(f"{rate:.2g}"), f"for a base of width {shape.hidden} (5e-5 × 10 × (2000 / width)^{power:g})"
+
+
+def rows_of_a_look(recipe: Recipe, train_rows: int, validation_rows: int) -> int:
+    """Validation rows in one look at the loss: so many that all looks take about a fifth of the time of training.
+
+    A forward pass costs about a quarter of a training pass.
+    """
+    return min(validation_rows, max(FEWEST_LOOK_ROWS, train_rows // recipe.evaluations))
 
 
 def make_plan(
@@ -117,8 +123,7 @@ def make_plan(
         Choice("steps", str(steps), f"{train_rows} rows, {recipe.batch_size} a step, {recipe.epochs:g} passes")
     )
     steps_per_look = max(1, round(steps_per_epoch / recipe.evaluations))
-    # A forward pass costs about a quarter of a training pass, so looks of this size take a fifth of the time.
-    look_rows = min(validation_rows, max(FEWEST_LOOK_ROWS, train_rows // recipe.evaluations))
+    look_rows = rows_of_a_look(recipe, train_rows, validation_rows)
     looks = (
         "all validation rows" if look_rows == validation_rows else f"{look_rows} of {validation_rows} validation rows"
     )
@@ -126,7 +131,7 @@ def make_plan(
         Choice("look every", f"{steps_per_look} steps", f"{looks}, so that looking stays under a fifth of the time")
     )
     return Plan(
-        device.kind, dtype[0], micro, accumulation, checkpointing, rate, steps, steps_per_look, look_rows,
+        device.kind, dtype[0], micro, accumulation, checkpointing, rate, steps, steps_per_look,
         estimate.total if estimate else None, tuple(choices),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from finetune.errors import FinetuneError
 from finetune.model import base, memory
 from finetune.model.prompt import Encoded, Prompt
 from finetune.runs.store import Run
-from finetune.training.plan import choose_rows, make_plan
+from finetune.training.plan import choose_rows, make_plan, rows_of_a_look
 
 
 def model_cache(root: Path) -> Path:
@@ -39,10 +39,9 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     folder = base.resolve(recipe.base, cache)
     prompt = prompt_of(run)
     chosen = choose_rows(run.examples("train"), recipe.rows, record["task"], recipe.seed)
+    held_out = run.examples("validation")
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
-    drawn = choose_rows(
-        run.examples("validation"), max(24, len(chosen) // recipe.evaluations), record["task"], recipe.seed
-    )
+    drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out)), record["task"], recipe.seed)
     rows, validation = _encode(prompt, chosen), _encode(prompt, drawn)
     if not rows:
         raise FinetuneError("There is no row to train on.", hint="Make the validation and test shares smaller.")
@@ -65,7 +64,7 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
     plan = make_plan(
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model.config.model_type,
-        estimate=estimate, train_rows=len(rows), validation_rows=len(validation), longest=longest,
+        estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
     )  # fmt: skip
     emit("plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps)
 

@@ -128,7 +128,7 @@ def train(
         args=_arguments(recipe, plan, directory),
         train_dataset=_dataset(rows),
         # Sorted, so that a look pads little.
-        eval_dataset=_dataset(sorted(validation[: plan.look_rows], key=len)),
+        eval_dataset=_dataset(sorted(validation, key=len)),
         callbacks=[watch],
         seed=recipe.seed,
         pad=pad,

@@ -1,4 +1,4 @@
-"""Finds the Chromium that the page tests drive, and installs one where there is none: `python tests/browser.py`."""
+"""Finds the Chromium that the page tests drive, and installs one where there is none: `python tests/chromium.py`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 def find() -> str | None:
