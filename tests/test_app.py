@@ -83,3 +83,16 @@ def test_the_address_is_printed_and_the_page_is_served(tmp_path: Path) -> None:
     finally:
         server.terminate()
         server.wait(20)
+
+
+def test_on_zerogpu_training_is_not_offered_and_the_space_can_be_duplicated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from finetune.ui.page import studio
+
+    def ids() -> set[str]:
+        return {block.elem_id for block in studio(root=tmp_path).blocks.values() if block.elem_id}
+
+    assert not {"duplicate", "no-training"} & ids()
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    assert {"duplicate", "no-training"} <= ids()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +74,15 @@ class _Comparison:
         self.classification = self.task == "classification"
         seed = self.recipe.seed
         # Every system learns from the rows that the fine-tuned model learned from, also in a pilot.
-        self.train = choose_rows(run.examples("train"), self.recipe.rows, self.task, seed)
+        available = run.examples("train")
+        self.train, self.train_rows = choose_rows(available, self.recipe.rows, self.task, seed), len(available)
         held_out = {part: run.examples(part) for part in ("validation", "test")}
         self.held_out_rows = {part: len(rows) for part, rows in held_out.items()}
         limit = self.recipe.compare_rows
-        fewer = limit if self.classification else min(limit or VALIDATION_ROWS_FREE_TEXT, VALIDATION_ROWS_FREE_TEXT)
+        # Validation only ranks the alternatives, so it bears fewer rows than the test, which has to measure them.
+        fewer = -(-limit // 2)
+        if not self.classification:
+            fewer = min(fewer or VALIDATION_ROWS_FREE_TEXT, VALIDATION_ROWS_FREE_TEXT)
         self.parts = {
             "validation": choose_rows(held_out["validation"], fewer, self.task, seed),
             "test": choose_rows(held_out["test"], limit, self.task, seed),
@@ -95,6 +99,12 @@ class _Comparison:
         verdict, paired = decide(
             scores, labels=len(self.labels) or None, train_rows=len(self.train), seed=self.recipe.seed
         )
+        if (unused := self.train_rows - len(self.train)) > 0:
+            first = (
+                f"This run learned from {len(self.train)} of {self.train_rows} training rows: before you decide, train on the "
+                f"other {unused} too (preset standard, or rows = 0)."
+            )
+            verdict = replace(verdict, next_steps=(first, *verdict.next_steps))
         test = answers["test"]
         training = _training(self.run)
         result = {

@@ -42,7 +42,10 @@ class Recipe:
     )
     max_new_tokens: int = _parameter(128, "longest answer generated in the comparison, in tokens", 1, 4096)
     compare_rows: int = _parameter(
-        1000, "held-out rows compared at most, drawn evenly over the labels; 0 takes all", 0, 1_000_000
+        1000,
+        "test rows compared at most, drawn evenly over the labels, and half as many validation rows; 0 takes all",
+        0,
+        1_000_000,
     )
     evaluations: int = _parameter(4, "looks at the validation rows in each epoch", 1, 100)
     patience: int = _parameter(3, "looks without a better validation loss after which training stops", 1, 100)

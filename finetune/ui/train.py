@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,11 @@ from finetune.ui.story import Story
 
 ALIVE = ("queued", "running", "comparing", "stopping")
 RAW_BYTES = 40_000  # of worker.log, from its end
+# ZeroGPU lends its GPU to calls of the page's own process; a run is a process of its own, which gets none.
+NO_TRAINING = (
+    "This Space runs on ZeroGPU, which gives no GPU to a run that outlives the page. Upload, Preview and finished runs work "
+    "here; to train, duplicate the Space and choose a GPU or the free CPU for it."
+)
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,11 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
                 elem_id="other",
             )
             more = settings.more()
-    with gr.Row(elem_classes="actions"):
+    zero = bool(os.environ.get("SPACES_ZERO_GPU"))
+    if zero:
+        gr.HTML(f'<p class="quiet">{NO_TRAINING}</p>', elem_id="no-training")
+        gr.DuplicateButton("Duplicate this Space", variant="primary", elem_id="duplicate")
+    with gr.Row(elem_classes="actions", visible=not zero):
         start = gr.Button("Start", variant="primary", elem_id="start", min_width=110)
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=110)
         resume = gr.Button("Resume", visible=False, elem_id="resume", min_width=110)
