@@ -22,6 +22,9 @@ from finetune.model.prompt import Prompt
 
 # Rows × tokens in one pass: bounds the memory of the activations.
 PASS_TOKENS = 4096
+# The same for generation, where the cache is what grows: many rows at once make up for steps of one token each.
+GENERATION_TOKENS = 16_384
+GENERATION_ROWS = 64
 # Rows × labels that are scored in one pass: bounds the memory of the repeated cache.
 PASS_LABELS = 256
 # Positions whose logits exist at one time: 512 × 152k × 4 bytes is 311 MB.
@@ -189,7 +192,8 @@ class Pair:
         order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
         start = 0
         while start < len(order):
-            size = max(1, min(32, PASS_TOKENS // (len(prompts[order[start]]) + max_new_tokens)))
+            most = GENERATION_TOKENS // (len(prompts[order[start]]) + max_new_tokens)
+            size = max(1, min(GENERATION_ROWS, most))
             rows = order[start : start + size]
             longest = len(prompts[rows[0]])
             pad = self.prompt.tokenizer.pad_token_id

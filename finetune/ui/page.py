@@ -49,6 +49,7 @@ class Studio(gr.Blocks):
             "share": False,  # left open, Gradio decides for itself, and shares on some hosted notebooks
             "show_error": True,
             "footer_links": [],
+            "height": 900,  # in a notebook, where the default cuts every tab
             "run_history": False,  # it would keep the visitors' texts in their browsers
             "max_file_size": MAX_FILE,
             "ssr_mode": False,
