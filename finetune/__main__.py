@@ -34,7 +34,7 @@ def _train(options: argparse.Namespace) -> None:
     run = _trained(options, compare=False)
     ended = store.status(run)
     answer = {"run": str(run.directory), "state": ended.state, "adapter": str(run.adapter)}
-    _answer(options, answer | {"training": _training(run)}, [f"{ended.state}: {run.directory}"])
+    _answer(options, answer | {"training": run.training()}, [f"{ended.state}: {run.directory}"])
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -88,7 +88,7 @@ def _resume(options: argparse.Namespace) -> None:
     else:
         state = store.status(run).state
         _answer(
-            options, {"run": str(run.directory), "state": state, "training": _training(run)}, [f"{run.id}: {state}"]
+            options, {"run": str(run.directory), "state": state, "training": run.training()}, [f"{run.id}: {state}"]
         )
 
 
@@ -117,11 +117,6 @@ def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
         # The run is a process of its own and goes on; who pressed the key should know it.
         print("The run goes on by itself. `python -m finetune runs` shows it, `stop RUN` ends it.", file=sys.stderr)
         raise SystemExit(130) from None
-
-
-def _training(run: store.Run) -> dict | None:
-    ended = [event for event in run.events()[0] if event["kind"] in ("finished", "stopped") and "best_step" in event]
-    return {name: value for name, value in ended[-1].items() if name not in ("seq", "time", "kind")} if ended else None
 
 
 def _tell(event: dict) -> None:

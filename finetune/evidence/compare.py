@@ -277,15 +277,14 @@ class _Comparison:
 
 
 def _training(run: Run) -> dict:
-    """What the training came to, from the last event that ended it."""
-    ended = [event for event in run.events()[0] if event["kind"] in ("finished", "stopped") and "best_step" in event]
-    if not ended:
+    """The `training` object of the comparison."""
+    if (said := run.training()) is None:
         raise FinetuneError("This run has not been trained yet.", hint="Train it first, or resume it.")
     names = (
         "seconds", "tokens", "tokens_per_second", "peak_memory_bytes", "estimated_memory_bytes", "rows", "epochs",
         "best_step", "stopped_early",
     )  # fmt: skip
-    return {name: ended[-1].get(name) for name in names}
+    return {name: said.get(name) for name in names}
 
 
 def _softmax(likelihoods: np.ndarray) -> np.ndarray:

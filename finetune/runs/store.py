@@ -87,6 +87,17 @@ class Run:
         """What `inspect` said of the data, as JSON."""
         return _read_json(self.directory / "report.json")
 
+    def training(self) -> dict | None:
+        """What the training came to, the fields of `Trained`, from the event that ended it; None before its end."""
+        said = [
+            event for event in self.events()[0] if event["kind"] in ("finished", "stopped") and "best_step" in event
+        ]
+        return (
+            {name: said[-1][name] for name in said[-1] if name not in ("seq", "time", "kind", "phase")}
+            if said
+            else None
+        )
+
     def comparison(self) -> dict | None:
         """The comparison, None before there is one."""
         path = self.directory / "comparison.json"
