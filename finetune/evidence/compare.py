@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,12 +99,7 @@ class _Comparison:
         verdict, paired = decide(
             scores, labels=len(self.labels) or None, train_rows=len(self.train), seed=self.recipe.seed
         )
-        if (unused := self.train_rows - len(self.train)) > 0:
-            first = (
-                f"This run learned from {len(self.train)} of {self.train_rows} training rows: before you decide, train on the "
-                f"other {unused} too (preset standard, or rows = 0)."
-            )
-            verdict = replace(verdict, next_steps=(first, *verdict.next_steps))
+        verdict = replace(verdict, next_steps=(*self._cautions(), *verdict.next_steps))
         test = answers["test"]
         training = _training(self.run)
         result = {
@@ -132,6 +127,16 @@ class _Comparison:
         generated = self._generated(pair) if self.classification else {}
         self._write(result, self._rows(test, generated))
         return result
+
+    def _cautions(self) -> Iterator[str]:
+        """What this comparison cannot show, before what to do next."""
+        if not self.classification:
+            yield "Read some answers before you decide: ROUGE-L counts shared words, and a fluent answer can be false."
+        if (unused := self.train_rows - len(self.train)) > 0:
+            yield (
+                f"This run learned from {len(self.train)} of {self.train_rows} training rows: train on the other {unused} "
+                "too before you decide (preset standard, or rows = 0)."
+            )
 
     def _load(self) -> Pair:
         from finetune.evidence.generate import Pair
