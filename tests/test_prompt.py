@@ -95,6 +95,9 @@ def test_a_system_turn_of_the_row_replaces_the_instruction(words):
     prompt = Prompt(words, "chat", instruction="Be brief.")
     roles = [turn["role"] for turn in prompt.messages(Example(1, "hi", "x", (("system", "own"), ("user", "hi"))))]
     assert roles == ["system", "user"]
+    # Solved examples come after it: a system message in the middle is refused by many templates.
+    shown = prompt.messages(Example(1, "hi", "x", (("system", "own"), ("user", "hi"))), [Example(2, "yo", "y")])
+    assert [turn["content"] for turn in shown] == ["own", "yo", "y", "hi"]
     assert prompt.messages(Example(1, "hi", "x", (("user", "hi"),)))[0] == {"role": "system", "content": "Be brief."}
 
 

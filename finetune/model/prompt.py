@@ -70,13 +70,15 @@ class Prompt:
 
     def messages(self, example: Example, shots: Sequence[Example] = ()) -> list[dict[str, str]]:
         """System message, solved examples as earlier turns, then the input."""
+        talk = list(example.context or [("user", example.input)])
         turns: list[tuple[str, str]] = []
-        own_system = bool(example.context) and example.context[0][0] == "system"
-        if self.instruction and not own_system:
+        if talk[0][0] == "system":
+            turns.append(talk.pop(0))  # a row with a system message of its own keeps it
+        elif self.instruction:
             turns.append(("system", self.instruction))
         for shot in shots:
             turns += [("user", shot.input), ("assistant", shot.output)]
-        turns += example.context or [("user", example.input)]
+        turns += talk
         return [{"role": role, "content": content} for role, content in turns]
 
     def render(self, messages: list[dict[str, str]]) -> str:
