@@ -171,3 +171,28 @@ def test_time_box_ends_training_and_tells(make):
     assert ended["kind"] == "finished" and ended["stopped_early"]
     assert "time box" in ended["reason"]
     assert ended["step"] < 300
+
+
+@pytest.mark.parametrize("task", ["instruction", "chat"])
+def test_free_text_from_file_to_verdict(tiny_model, tmp_path, task):
+    draw = ("apple", "pear", "plum", "saw", "drill")
+    lines = []
+    for number in range(60):
+        question, answer = f"tell me of {draw[number % 5]} {number}", f"a {draw[number % 5]} is number {number * 7}"
+        turns = [
+            {"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"},
+            {"role": "assistant", "content": "hi"}, {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ]  # fmt: skip
+        lines.append(json.dumps({"messages": turns} if task == "chat" else {"question": question, "answer": answer}))
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(lines))
+    run = jobs.train(path, recipe=recipe(tiny_model, epochs=1.0, max_new_tokens=8), root=tmp_path / "root")
+    comparison = run.comparison()
+    assert comparison["task"] == task and comparison["metric"] == "rouge_l"
+    assert set(comparison["systems"]) == {"base", "few_shot", "retrieval", "fine_tuned"}
+    assert all("exact_match" in system for system in comparison["systems"].values())
+    rows = run.outputs()
+    assert len(rows) == comparison["test_rows"]
+    assert {row["row"] for row in rows} == {example.row for example in run.examples("test")}
+    assert "false" in comparison["verdict"]["next_steps"][0]
