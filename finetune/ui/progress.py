@@ -33,7 +33,7 @@ def bar(story: Story, found: Status) -> str:
     if event.get("tokens_per_second") and found.state in ("running", "stopping"):
         facts.append(f"{event['tokens_per_second']:,.0f} tokens/s")
     if event.get("memory_bytes") and not found.over:
-        facts.append(f"{event['memory_bytes'] / GIB:.1f} GB")
+        facts.append(f"{event['memory_bytes'] / GIB:.1f} GiB")
     if found.state == "comparing" and event.get("text"):
         facts.append(event["text"])
     word = {"comparing": "comparing", "stopping": "stopping after this step", "stopped": "stopped"}.get(found.state)

@@ -110,7 +110,7 @@ def training(comparison: dict) -> str:
     if found.get("peak_memory_bytes"):
         guess = found.get("estimated_memory_bytes")
         beside = f", {guess / GIB:.1f} estimated" if guess else ""
-        facts.append(f"{found['peak_memory_bytes'] / GIB:.1f} GB at most{beside}")
+        facts.append(f"{found['peak_memory_bytes'] / GIB:.1f} GiB at most{beside}")
     if found.get("best_step") is not None:
         early = ", stopped early" if found.get("stopped_early") else ""
         facts.append(f"best at step {found['best_step']:,}{early}")

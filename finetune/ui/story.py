@@ -103,7 +103,7 @@ def _line(event: dict) -> str:
     if kind == "stopped":
         return f"stopped at step {event.get('step')}" + (f": {event['reason']}" if event.get("reason") else "")
     if kind == "finished":
-        return "finished"
+        return "training finished" if event.get("phase") == "train" else "finished"
     if kind == "failed":
         return f"failed: {event.get('message', '')} {event.get('hint', '')}".strip()
     return event.get("text", "") if kind == "log" else ""
