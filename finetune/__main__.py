@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from finetune import jobs
 from finetune.dataset.example import TASKS
@@ -132,9 +132,16 @@ def _answer(options: argparse.Namespace, answer: dict, lines: Sequence[str]) -> 
         print("\n".join(lines))
 
 
+class _Parser(argparse.ArgumentParser):
+    """Tells a wrong option as any other mistake: one sentence, and as JSON where JSON was asked for."""
+
+    def error(self, message: str) -> NoReturn:
+        raise FinetuneError(f"{message[:1].upper()}{message[1:]}.", hint=f"`{self.prog} --help` shows the options.")
+
+
 def parser() -> argparse.ArgumentParser:
     """The options of every command."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="python -m finetune", description="Should you fine-tune for this, or is a prompt, or retrieval, enough?"
     )
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -189,12 +196,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 2 a mistake that the user can mend; a bug raises."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        options = parser().parse_args(arguments)
         options.act(options)
     except FinetuneError as error:
         print(f"finetune: {error}", file=sys.stderr)
-        if options.json:
+        if "--json" in arguments:
             print(json.dumps(error.as_json(), ensure_ascii=False))
         return 2
     except BrokenPipeError:

@@ -127,6 +127,14 @@ def test_mistakes_in_the_options_end_with_a_sentence(call, small_csv):
         code, _, err = call("inspect", str(small_csv), *options)
         assert code == 2 and said in err
     assert call("compare", "no-such-run")[0] == 2
+    for wrong in (
+        ["inspect", str(small_csv), "--task", "poetry"],
+        ["inspect", str(small_csv), "--speed", "9"],
+        ["fly"],
+    ):
+        code, out, err = call(*wrong, "--json")
+        assert code == 2 and set(json.loads(out)["error"]) == {"message", "hint", "row", "column"}
+        assert len(err.strip().splitlines()) == 1
 
 
 def test_as_a_process_nothing_but_json_is_on_standard_output(small_csv, tmp_path):
