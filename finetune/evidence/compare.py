@@ -27,7 +27,7 @@ from finetune.training.session import model_cache, prompt_of
 if TYPE_CHECKING:
     from finetune.evidence.generate import Pair
 
-SHOTS_A_LABEL, MOST_SHOTS, SHOTS_FREE_TEXT, RETRIEVED = 1, 8, 3, 4
+SHOTS_A_LABEL, MOST_SHOTS, SHOTS_FREE_TEXT, RETRIEVED = 1, 8, 3, 3
 # Rows with generated answers cost a hundred times those with scored labels; the choice of the alternative bears fewer.
 VALIDATION_ROWS_FREE_TEXT = 32
 PROBES = 3

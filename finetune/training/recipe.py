@@ -99,7 +99,7 @@ class Recipe:
 
 PRESETS: dict[str, dict[str, Any]] = {
     # The seed's advice is to start with a pilot of 50-100 rows: cheap, and enough to see whether anything is learned.
-    "pilot": {"rows": 100, "epochs": 4.0, "max_minutes": 6.0, "batch_size": 8, "evaluations": 1, "compare_rows": 200},
+    "pilot": {"rows": 100, "epochs": 4.0, "max_minutes": 6.0, "batch_size": 8, "evaluations": 1, "compare_rows": 150},
     "standard": {"epochs": 2.0},
     "thorough": {"epochs": 5.0, "rank": 32, "alpha": 64, "patience": 5},
 }
