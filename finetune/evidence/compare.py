@@ -228,7 +228,7 @@ class _Comparison:
         """What base and fine-tuned write by themselves, shown beside the label of the highest likelihood."""
         self.emit("log", text="writing free answers of base and fine-tuned, to be shown beside the labels")
         prompts = [self.prompt.encode(example).prompt for example in self.parts["test"]]
-        most = max(len(self.prompt.answer_ids(label)) for label in self.labels) + 8
+        most = max(len(self.prompt.answer_ids(label)) for label in self.labels) + 4
         with pair.only_base():
             of_base = pair.generate(prompts, most, should_stop=self.should_stop)[0]
         return {"base": of_base, FINE_TUNED: pair.generate(prompts, most, should_stop=self.should_stop)[0]}
