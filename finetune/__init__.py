@@ -6,12 +6,17 @@ The public face, lazy: importing the package loads neither torch nor gradio.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from finetune.dataset.load import load
     from finetune.jobs import compare, inspect, train
     from finetune.ui.page import studio
+
+# Read when torch loads, which no module of this package does before it is needed: the default policy makes small
+# operations on shared cores 10-30 times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 __all__ = ["compare", "inspect", "load", "studio", "train"]

@@ -17,16 +17,17 @@ from typing import Any, NoReturn
 from finetune import jobs
 from finetune.dataset.example import TASKS
 from finetune.dataset.quality import DEFAULT_MENDS, MENDS
+from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
 from finetune.runs import store, supervise
 from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
-from finetune.training.recipe import PRESETS, describe, parse_setting
+from finetune.training.recipe import PRESETS, Recipe, describe, parse_setting
 
 Command = Callable[[argparse.Namespace], None]
 
 
 def _inspect(options: argparse.Namespace) -> None:
-    report = _report(options)
+    report = _report(options, _recipe(options))
     _answer(options, report.as_json(), report_lines(report.as_json()))
 
 
@@ -92,31 +93,32 @@ def _resume(options: argparse.Namespace) -> None:
         )
 
 
-def _report(options: argparse.Namespace) -> Any:
+def _report(options: argparse.Namespace, recipe: Recipe) -> Report:
     return jobs.inspect(
         options.data, input=options.input, output=options.output, task=options.task,
-        mends=options.mend if options.mend is not None else DEFAULT_MENDS, recipe=_recipe(options), root=options.root,
+        mends=options.mend if options.mend is not None else DEFAULT_MENDS, recipe=recipe, root=options.root,
     )  # fmt: skip
 
 
-def _recipe(options: argparse.Namespace) -> Any:
+def _recipe(options: argparse.Namespace) -> Recipe:
     changes: dict[str, Any] = dict(parse_setting(text) for text in options.set or [])
     for name, value in (("base", options.model), ("seed", options.seed), ("max_minutes", options.max_minutes)):
         if value is not None:
             changes[name] = value
-    return jobs.recipe_for(options.preset, **changes)
+    named = changes.pop("preset", None)
+    return jobs.recipe_for(options.preset or named, **changes)
 
 
 def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
-    try:
-        return jobs.train(
-            _report(options), recipe=_recipe(options), root=options.root, directory=options.run_dir, compare=compare,
-            tell=_tell,
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        # The run is a process of its own and goes on; who pressed the key should know it.
-        print("The run goes on by itself. `python -m finetune runs` shows it, `stop RUN` ends it.", file=sys.stderr)
-        raise SystemExit(130) from None
+    recipe = _recipe(options)
+    return jobs.train(
+        _report(options, recipe),
+        recipe=recipe,
+        root=options.root,
+        directory=options.run_dir,
+        compare=compare,
+        tell=_tell,
+    )
 
 
 def _tell(event: dict) -> None:
@@ -187,7 +189,9 @@ def parser() -> argparse.ArgumentParser:
     add("runs", _runs, "list the runs")
     command = add("stop", _stop, "stop a run; what it learned is kept")
     command.add_argument("run", help="id or directory")
-    command.add_argument("--grace", type=float, default=60.0, metavar="SECONDS", help="time to save in (default 60)")
+    command.add_argument(
+        "--grace", type=float, default=supervise.GRACE_SECONDS, metavar="SECONDS", help="time to save in"
+    )
     add("resume", _resume, "go on with a stopped run").add_argument("run", help="id or directory")
     recipe = commands.add_parser("recipe", help="the fields of a recipe, for --set")
     recipe.set_defaults(act=lambda options: print(describe()), json=False)
@@ -195,7 +199,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 2 a mistake that the user can mend; a bug raises."""
+    """Exit status: 0 done, 2 a mistake that the user can mend, 130 interrupted; a bug raises."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = parser().parse_args(arguments)
@@ -205,6 +209,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--json" in arguments:
             print(json.dumps(error.as_json(), ensure_ascii=False))
         return 2
+    except KeyboardInterrupt:
+        # A run is a process of its own and goes on; who pressed the key should know it.
+        print("A run goes on by itself: `python -m finetune runs` shows it, `stop RUN` ends it.", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -52,8 +53,10 @@ def inspect(
     cache = (root or default_root()) / "models"
     try:
         return dataset.inspect(path, **settings, count_tokens=_counter(recipe, cache))
-    except _NoTokenizer:
-        return dataset.inspect(path, **settings)
+    except _NoTokenizer as error:
+        report = dataset.inspect(path, **settings)
+        note = f"Tokens were not counted: {error}"
+        return dataclasses.replace(report, notes=(*report.notes, note))
 
 
 def recipe_for(preset: str | None = None, **changes: Any) -> Recipe:
@@ -160,7 +163,7 @@ def _counter(recipe: Recipe, cache: Path) -> dataset.CountTokens:
         try:
             found = tokenizer(recipe.base, cache=cache)
         except FinetuneError as error:
-            raise _NoTokenizer from error
+            raise _NoTokenizer(str(error)) from error
         return Prompt(found, task, labels, recipe.instruction, recipe.max_tokens).lengths(examples)
 
     return count
@@ -168,7 +171,5 @@ def _counter(recipe: Recipe, cache: Path) -> dataset.CountTokens:
 
 def _with_absolute_base(recipe: Recipe) -> Recipe:
     """A base given as a relative folder is looked for by the worker, which works in the run's directory."""
-    import dataclasses
-
     folder = Path(recipe.base).expanduser()
     return dataclasses.replace(recipe, base=str(folder.absolute())) if folder.is_dir() else recipe

@@ -20,6 +20,7 @@ def report_lines(report: dict) -> list[str]:
             f"tokens a row: half up to {tokens['p50']}, 95% up to {tokens['p95']}, longest {tokens['max']}; "
             f"{tokens['truncated_rows']} rows would be cut"
         )
+    lines += [f"    note: {note}" for note in report["file"]["notes"]]
     lines += [f"{finding['severity']:>8}: {finding['message']} {finding['fix']}" for finding in report["findings"]]
     if report["left_out"]:
         lines.append(f"{len(report['left_out'])} rows are left out:")
@@ -42,7 +43,7 @@ def event_line(event: dict) -> str:
             return f"compare {event['step']}/{event['steps']}: {event.get('text', '')}"
         case "progress":
             left = event.get("eta_seconds")
-            left = f", {left // 60:.0f}:{left % 60:02.0f} left" if left is not None else ""
+            left = ", {}:{:02d} left".format(*divmod(round(left), 60)) if left is not None else ""
             loss = f"{event['loss']:.3f}" if event.get("loss") is not None else "?"
             return f"step {event['step']}/{event['steps']}: loss {loss}, {event.get('tokens_per_second') or 0:.0f} tokens/s{left}"
         case "evaluated":

@@ -41,7 +41,9 @@ def test_inspect_json(call, small_csv, tiny_model):
 
 def test_inspect_stands_without_a_tokenizer(call, small_csv):
     code, out, _ = call("inspect", str(small_csv), "--model", "no-such-model", "--json")
-    assert code == 0 and json.loads(out)["tokens"] is None
+    report = json.loads(out)
+    assert code == 0 and report["tokens"] is None
+    assert "no-such-model" in report["file"]["notes"][-1]
 
 
 def test_the_main_job_and_what_follows_it(call, small_csv, tiny_model, tmp_path):
@@ -122,7 +124,8 @@ def test_bad_files_end_with_one_sentence(call, tmp_path, name, content, said):
 
 def test_mistakes_in_the_options_end_with_a_sentence(call, small_csv):
     for options, said in (
-        (["--set", "rank=0"], "rank"), (["--set", "nothing=1"], "nothing"), (["--output", "colour"], "colour"),
+        (["--set", "preset=huge"], "huge"), (["--set", "rank=0"], "rank"), (["--set", "nothing=1"], "nothing"),
+        (["--output", "colour"], "colour"),
     ):  # fmt: skip
         code, _, err = call("inspect", str(small_csv), *options)
         assert code == 2 and said in err

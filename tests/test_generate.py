@@ -78,6 +78,7 @@ def test_labels_of_one_token_and_many_rows_in_small_passes(make_pair, monkeypatc
     monkeypatch.setattr("finetune.evidence.generate.PASS_TOKENS", 16)
     monkeypatch.setattr("finetune.evidence.generate.PASS_LABELS", 3)
     monkeypatch.setattr("finetune.evidence.generate.PASS_LOGITS", 2)
+    monkeypatch.setattr("finetune.evidence.generate.CACHE_TOKENS", 60)  # less than the labels of one long row
     told: list[int] = []
     found = pair.label_likelihoods(PROMPTS, LABELS, told.append)
     assert sum(told) == len(PROMPTS)

@@ -116,14 +116,13 @@ def test_a_step_is_made_of_equal_passes():
     assert made.micro_batch * made.accumulation >= 16
 
 
-def test_rows_are_drawn_evenly_over_the_labels_and_keep_their_order():
+def test_rows_are_drawn_with_the_labels_in_proportion_and_keep_their_order():
     rows = [Example(number, f"text {number}", "ab"[number % 10 == 0]) for number in range(1, 101)]
     chosen = choose_rows(rows, 16, "classification", seed=0)
-    assert Counter(row.output for row in chosen) == {"a": 8, "b": 8}
+    assert Counter(row.output for row in chosen) == {"a": 14, "b": 2}
     assert [row.row for row in chosen] == sorted(row.row for row in chosen)
     assert chosen == choose_rows(rows, 16, "classification", seed=0)
     assert chosen != choose_rows(rows, 16, "classification", seed=1)
-    # What the rare label cannot give goes to the other.
-    assert Counter(row.output for row in choose_rows(rows, 40, "classification", seed=0)) == {"a": 30, "b": 10}
+    assert Counter(row.output for row in choose_rows(rows, 50, "classification", seed=0)) == {"a": 45, "b": 5}
     assert choose_rows(rows, 0, "classification", seed=0) == rows == choose_rows(rows, 500, "instruction", seed=0)
     assert len(choose_rows(rows, 7, "instruction", seed=0)) == 7

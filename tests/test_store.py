@@ -41,9 +41,7 @@ def run(tmp_path):
 
 def test_a_run_holds_what_it_was_made_from(tmp_path):
     recipe = Recipe.from_preset("pilot", seed=7)
-    run = store.create(
-        tmp_path, report=report(seed=7), recipe=recipe, name="Tickets (née «new»)", base_revision="c0ffee"
-    )
+    run = store.create(tmp_path, report=report(seed=7), recipe=recipe, name="Tickets (née «new»)")
     assert run.directory.parent == tmp_path / "runs" and run.root == tmp_path
     assert run.id.startswith("tickets-nee-new-20") and run.id.isascii()
     assert run.recipe() == recipe
@@ -52,12 +50,7 @@ def test_a_run_holds_what_it_was_made_from(tmp_path):
     record = run.record()
     assert record["data"] == {"name": "Tickets (new).csv", "sha256": "ab" * 32}
     assert record["labels"] == ["technical", "billing", "feedback"]
-    assert (record["task"], record["seed"], record["base_revision"], record["compare"]) == (
-        "classification",
-        7,
-        "c0ffee",
-        True,
-    )
+    assert (record["task"], record["seed"], record["compare"]) == ("classification", 7, True)
     assert "torch" in record["versions"] and "python" in record["versions"]
     assert run.comparison() is None and run.outputs() == [] and run.events() == ([], 0)
     assert [path.name for path in run.directory.parent.iterdir()] == [run.id]

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from finetune.errors import FinetuneError
 from finetune.model.base import load_model
 from finetune.model.prompt import Encoded
 from finetune.training.batches import IGNORED, LengthGrouped, collate
@@ -182,3 +183,21 @@ def test_early_stopping_ends_when_looks_get_no_better(tiny_model, tmp_path):
     assert done.stopped_early and "no better" in done.reason
     assert done.step < 120
     assert done.best_step < done.step
+
+
+def test_a_diverged_training_ends_with_a_sentence(tiny_model, tmp_path, monkeypatch):
+    from finetune.training import train as training
+
+    def broken(model, ids, labels):
+        logits, targets = answer_logits(model, ids, labels)
+        return logits * float("nan"), targets
+
+    monkeypatch.setattr(training, "answer_logits", broken)
+    recipe = Recipe(batch_size=8, epochs=1)
+    model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
+    with pytest.raises(FinetuneError, match="diverged"):
+        train(
+            model, recipe, plan_for(recipe, len(ROWS)), ROWS, ROWS[:8], directory=tmp_path, pad=0,
+            emit=lambda kind, **fields: None,
+        )  # fmt: skip
+    assert not (tmp_path / "adapter").exists()

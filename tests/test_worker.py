@@ -196,3 +196,29 @@ def test_free_text_from_file_to_verdict(tiny_model, tmp_path, task):
     assert len(rows) == comparison["test_rows"]
     assert {row["row"] for row in rows} == {example.row for example in run.examples("test")}
     assert "false" in comparison["verdict"]["next_steps"][0]
+
+
+def test_a_stopped_run_that_was_compared_as_it_was_can_still_be_resumed(make):
+    run = make(epochs=10.0)
+    supervise.start(run)
+    wait_for_step(run, 3)
+    supervise.stop(run)
+    stopped_at = max(losses(run))
+    jobs.compare(run)
+    assert status(run).state == "finished" and not run.trained()
+    jobs.resume(run)
+    assert run.trained() and max(losses(run)) > stopped_at
+    assert run.comparison() is None  # what stood there was about another adapter
+
+
+def test_an_answer_that_does_not_fit_is_left_out_and_told(tiny_model, tmp_path):
+    lines = [json.dumps({"question": f"what is {number}", "answer": f"number {number}"}) for number in range(40)]
+    lines += [json.dumps({"question": f"tell all {number}", "answer": "word " * 400}) for number in range(20)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(lines))
+    wanted = recipe(tiny_model, epochs=1.0, max_tokens=128, max_new_tokens=8)
+    run = jobs.train(path, recipe=wanted, root=tmp_path / "root")
+    told = [event["text"] for event in run.events()[0] if event["kind"] == "warning"]
+    long = [example.row for example in run.examples("train") if example.row > 40]
+    assert long and any(f"{len(long)} training rows are left out" in text and str(long[0]) in text for text in told)
+    assert run.comparison()["test_rows"] == len(run.examples("test"))

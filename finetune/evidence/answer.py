@@ -45,6 +45,9 @@ def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
                 f"The device is in use by {behind[-1] or 'another run'}.", hint="Ask again when it is finished."
             ) from None
     finally:
+        if memory.device().kind == "cuda":
+            # The lease is given back, and with it the memory: the next run measures what is free.
+            _let_go()
         _turn.release()
 
 
@@ -64,6 +67,14 @@ def _both(run: Run, text: str) -> Iterator[tuple[str, str]]:
             yield of_base, ""
     for tuned in pair.stream(encoded.prompt, recipe.max_new_tokens):
         yield of_base, tuned
+
+
+def _let_go() -> None:
+    global _loaded
+    _loaded = None
+    import torch
+
+    torch.cuda.empty_cache()
 
 
 def _pair(run: Run) -> Pair:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,8 @@ class _Comparison:
         }
         self.prompt: Prompt = prompt_of(run)
         self.labels = list(self.record["labels"])
-        self.done, self.steps = 0, 0
+        self.longest_label = max((len(self.prompt.answer_ids(label)) for label in self.labels), default=0)
+        self.done, self.steps, self.began = 0, 0, 0.0
 
     def make(self) -> dict:
         pair = self._load()
@@ -105,6 +107,7 @@ class _Comparison:
         result = {
             "run": str(self.run.directory),
             "model": self.recipe.base,
+            "base_revision": base.revision(base.resolve(self.recipe.base, model_cache(self.run.root))),
             "task": self.task,
             "metric": "accuracy" if self.classification else "rouge_l",
             "test_rows": len(self.parts["test"]),
@@ -142,7 +145,7 @@ class _Comparison:
         from finetune.evidence.generate import Pair
 
         self.emit("log", text="loading the base and the adapter for the comparison")
-        probes = [self.prompt.encode(example).prompt for example in self.parts["test"][:PROBES]]
+        probes = [self.prompt.question(example) for example in self.parts["test"][:PROBES]]
         pair = Pair(
             base.resolve(self.recipe.base, model_cache(self.run.root)), self.run.adapter, self.prompt,
             kind=memory.device().kind, quantisation=self.recipe.quantisation, probes=probes,
@@ -162,7 +165,10 @@ class _Comparison:
             self.train, count=min(MOST_SHOTS, SHOTS_A_LABEL * len(self.labels)) if self.classification else SHOTS_FREE_TEXT,
             seed=self.recipe.seed, labels=self.labels or None,
         )  # fmt: skip
-        self.steps = 4 * sum(map(len, self.parts.values()))
+        self.began = time.monotonic()
+        self.steps = 4 * sum(map(len, self.parts.values())) + (
+            2 * len(self.parts["test"]) if self.classification else 0
+        )
         answers: dict[str, dict[str, Answers]] = {}
         for part, rows in self.parts.items():
             of: dict[str, Answers] = {}
@@ -193,19 +199,12 @@ class _Comparison:
     def _asked(
         self, pair: Pair, name: str, part: str, rows: Sequence[Example], shots: Sequence[Sequence[Example]]
     ) -> Answers:
-        from finetune.evidence.generate import Stopped, Timer
+        from finetune.evidence.generate import Timer
 
-        def tick(count: int) -> None:
-            self.done += count
-            self.emit(
-                "progress", phase="compare", step=self.done, steps=self.steps, text=f"{NAMES[name]} on the {part} rows"
-            )
-            if self.should_stop():
-                raise Stopped
-
-        room = 0 if self.classification else self.recipe.max_new_tokens
+        tick = self._ticker(f"{NAMES[name]} on the {part} rows")
+        room = self.longest_label if self.classification else self.recipe.max_new_tokens
         prompts = [
-            self.prompt.encode(example, shown, room=min(room, self.prompt.max_tokens // 2)).prompt
+            self.prompt.question(example, shown, room=min(room, self.prompt.max_tokens // 2))
             for example, shown in zip(rows, shots, strict=True)
         ]
         read = sum(map(len, prompts))
@@ -224,14 +223,27 @@ class _Comparison:
         exact = np.array([exact_match(text, row.output) for text, row in zip(texts, rows, strict=True)])
         return Answers(texts, scores, timer.seconds, read + written, exact=exact)
 
+    def _ticker(self, text: str) -> Callable[[int], None]:
+        """What tells that some more rows are done, and notices a stop."""
+        from finetune.evidence.generate import Stopped
+
+        def tick(count: int) -> None:
+            self.done += count
+            left = (time.monotonic() - self.began) / self.done * (self.steps - self.done)
+            self.emit("progress", phase="compare", step=self.done, steps=self.steps, eta_seconds=left, text=text)
+            if self.should_stop():
+                raise Stopped
+
+        return tick
+
     def _generated(self, pair: Pair) -> dict[str, list[str]]:
         """What base and fine-tuned write by themselves, shown beside the label of the highest likelihood."""
-        self.emit("log", text="writing free answers of base and fine-tuned, to be shown beside the labels")
-        prompts = [self.prompt.encode(example).prompt for example in self.parts["test"]]
-        most = max(len(self.prompt.answer_ids(label)) for label in self.labels) + 4
+        prompts = [self.prompt.question(example, room=self.longest_label) for example in self.parts["test"]]
+        most = self.longest_label + 4
+        tick = self._ticker("free answers, to be shown beside the labels")
         with pair.only_base():
-            of_base = pair.generate(prompts, most, should_stop=self.should_stop)[0]
-        return {"base": of_base, FINE_TUNED: pair.generate(prompts, most, should_stop=self.should_stop)[0]}
+            of_base = pair.generate(prompts, most, tick, self.should_stop)[0]
+        return {"base": of_base, FINE_TUNED: pair.generate(prompts, most, tick, self.should_stop)[0]}
 
     def _forgetting(self, pair: Pair) -> dict:
         with pair.only_base():
@@ -275,10 +287,13 @@ class _Comparison:
         return rows
 
     def _write(self, result: dict, rows: list[dict]) -> None:
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        lines = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
         _replace(self.run.directory / "outputs.jsonl", lines)
         # Last: whoever sees the comparison finds its rows.
-        _replace(self.run.directory / "comparison.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+        _replace(
+            self.run.directory / "comparison.json",
+            json.dumps(result, ensure_ascii=False, indent=2, allow_nan=False) + "\n",
+        )
 
 
 def _training(run: Run) -> dict:

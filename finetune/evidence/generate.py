@@ -25,6 +25,8 @@ PASS_TOKENS = 4096
 # The same for generation, where the cache is what grows: many rows at once make up for steps of one token each.
 GENERATION_TOKENS = 16_384
 GENERATION_ROWS = 64
+# Rows × tokens that are cached in one pass, what all rows begin with counted for each: 147 KB a token for an 8B.
+CACHE_TOKENS = 32_768
 # Rows × labels that are scored in one pass: bounds the memory of the repeated cache.
 PASS_LABELS = 256
 # Positions whose logits exist at one time: 512 × 152k × 4 bytes is 311 MB.
@@ -113,9 +115,9 @@ class Pair:
                 prefix = hidden_states(self.model, input_ids=ids, use_cache=True).cache
             start = 0
             while start < len(order):
-                longest = len(prompts[order[start]]) - shared
-                # As many rows as the pass bears, at least one.
-                size = max(1, min(PASS_TOKENS // longest, max(1, PASS_LABELS // len(labels)) * 4))
+                longest = len(prompts[order[start]])
+                # As many rows as the pass and its cache bear, at least one.
+                size = max(1, min(PASS_TOKENS // (longest - shared), CACHE_TOKENS // longest))
                 rows = order[start : start + size]
                 result[rows] = self._rows(prefix, shared, [prompts[row][shared:] for row in rows], labels)
                 start += size
@@ -142,12 +144,18 @@ class Pair:
         width = max(map(len, labels)) - 1
         if width == 0:
             return result
-        group = max(1, PASS_LABELS // len(labels))
+        # Each label of each row has a cache of its own while it is scored.
+        sequences = max(1, min(PASS_LABELS, CACHE_TOKENS // (mask.shape[1] + width)))
+        group, some = max(1, sequences // len(labels)), min(len(labels), sequences)
         for start in range(0, rows, group):
             part = slice(start, min(rows, start + group))
-            cache = copy.deepcopy(out.cache)
-            cache.batch_select_indices(torch.arange(part.start, part.stop, device=self.device))
-            result[part] += self._continuations(cache, mask[part], shared + lengths[part], labels, width)
+            for first in range(0, len(labels), some):
+                cache = copy.deepcopy(out.cache)
+                cache.batch_select_indices(torch.arange(part.start, part.stop, device=self.device))
+                columns = slice(first, min(len(labels), first + some))
+                result[part, columns] += self._continuations(
+                    cache, mask[part], shared + lengths[part], labels[columns], width
+                )
         return result
 
     def _continuations(
@@ -160,6 +168,8 @@ class Pair:
         wanted = _padded([label[1:] for label in labels], width, -1)
         given, wanted = (table.to(self.device).repeat(rows, 1) for table in (given, wanted))
         real = wanted >= 0
+        if not real.any():  # labels of one token alone
+            return np.zeros((rows, count))
         places = torch.arange(width, device=self.device)
         out = hidden_states(
             self.model, input_ids=given,

@@ -126,7 +126,14 @@ def decide(
         decision, so = "no_clear_difference", "so this cannot be told from luck"
     if ahead and rivals and rows >= FEWEST_ROWS:
         close = " and ".join(f"{NAMES[rival.against]} ({test[rival.against].mean():.1%})" for rival in rivals)
-        so = f"but another alternative, {close}, came too close on the same rows to call it a gain"
+        did = (
+            "did better"
+            if any(rival.difference < 0 and rival.p_value < ALPHA for rival in rivals)
+            else "came too close"
+        )
+        so = f"but another alternative, {close}, {did} on the same rows" + (
+            " to call it a gain" if did != "did better" else ""
+        )
 
     reason = _reason(pair, float(tuned.mean()), float(test[name].mean()), rows, so)
     if looks > 1:

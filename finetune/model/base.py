@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import json
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,7 +87,7 @@ def _from_hub(repo: str, patterns: list[str]) -> Path:
     # The snapshot in the local cache may be the tokenizer alone: it serves only if it has all that is asked for.
     try:
         local = Path(snapshot_download(repo, local_files_only=True, allow_patterns=patterns))
-        if any(local.glob("*.safetensors")) or "*.safetensors" not in patterns:
+        if _complete(local, weights="*.safetensors" in patterns):
             return local
     except LocalEntryNotFoundError:
         pass
@@ -93,7 +95,7 @@ def _from_hub(repo: str, patterns: list[str]) -> Path:
         raise FinetuneError(f"“{repo}” is not a Hub name.", hint="It looks like owner/name.") from None
     try:
         HfApi().model_info(repo, timeout=HUB_TIMEOUT)
-        return Path(snapshot_download(repo, allow_patterns=patterns))
+        return Path(snapshot_download(repo, allow_patterns=patterns, ignore_patterns=["consolidated*"]))
     except GatedRepoError:
         raise FinetuneError(
             f"The Hub shows “{repo}” only to those who accepted its licence.",
@@ -106,11 +108,31 @@ def _from_hub(repo: str, patterns: list[str]) -> Path:
             f"The Hub refused “{repo}”: {error}", hint="Try again later, or give a model folder."
         ) from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         # Whatever the network library raises (name lookup, refused, time-out, proxy, offline mode) means one thing.
         raise FinetuneError(
             f"The Hub cannot be reached, and “{repo}” is not on this machine.",
             hint=f"Connect and try again, give the folder of a model, or take {EMBEDDED}, which comes from the package index.",
         ) from error
+
+
+def revision(folder: Path) -> str | None:
+    """The commit of a model in the Hub's cache, None for a folder of the user's or a converted model."""
+    return folder.name if folder.parent.name == "snapshots" else None
+
+
+def _complete(folder: Path, *, weights: bool) -> bool:
+    """Whether a download came to its end: the tokenizer is there, and every file of weights that the index names."""
+    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        return False
+    if not weights or (folder / "model.safetensors").is_file():
+        return True
+    try:
+        named = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))["weight_map"].values()
+    except (OSError, ValueError, KeyError):
+        return False
+    return all((folder / name).is_file() for name in set(named))
 
 
 @functools.lru_cache(maxsize=4)

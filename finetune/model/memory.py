@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -37,13 +40,30 @@ def _nvidia_smi() -> str | None:
     return shutil.which("nvidia-smi")
 
 
+@functools.lru_cache(maxsize=1)
+def _torch_has_cuda() -> bool:
+    """Whether the installed torch is a CUDA build, told by its version file, so that torch need not be loaded."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or not spec.submodule_search_locations:
+        return False
+    try:
+        text = (Path(spec.submodule_search_locations[0]) / "version.py").read_text(encoding="utf-8")
+    except OSError:
+        return True
+    return not re.search(r"^cuda\b[^=]*=\s*None", text, re.MULTILINE)
+
+
 def device() -> Device:
     """The first visible GPU by `nvidia-smi`, else the CPU, with the memory free at this moment."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if _nvidia_smi() and os.environ.get("CUDA_VISIBLE_DEVICES") != "":
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if _nvidia_smi() and visible not in ("", "-1") and _torch_has_cuda():
         try:
             answer = subprocess.run(
-                [_nvidia_smi(), "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits"],
+                [
+                    _nvidia_smi(), "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits",
+                    *(["-i", visible.split(",")[0]] if visible else []),
+                ],
                 capture_output=True, text=True, timeout=10, check=True,
             )  # fmt: skip
             name, total, free = (part.strip() for part in answer.stdout.splitlines()[0].rsplit(",", 2))
@@ -155,15 +175,15 @@ def default_base(where: Device) -> tuple[str, str]:
     if where.kind == "cpu":
         return EMBEDDED, "no GPU here: the embedded model trains in minutes on a CPU"
     recipe = Recipe(batch_size=4, max_tokens=512)
+    # The whole card: what another run holds now is free again when this one's turn comes.
+    whole = dataclasses.replace(where, free_bytes=where.total_bytes)
     for entry in reversed(GALLERY):
         if not entry.gated:
-            need = estimate(entry.name, recipe, where)
-            if need and need.fits and not need.checkpointing and need.total < 0.75 * where.free_bytes:
-                return (
-                    entry.name,
-                    f"the largest open model with room to spare: {need.total / GIB:.1f} of {where.free_bytes / GIB:.1f} GiB free",
-                )
-    return EMBEDDED, "nothing larger fits in the free memory of this GPU"
+            need = estimate(entry.name, recipe, whole)
+            if need and need.fits and not need.checkpointing and need.total < 0.75 * whole.total_bytes:
+                room = f"{need.total / GIB:.1f} of {whole.total_bytes / GIB:.1f} GiB"
+                return entry.name, f"the largest open model with room to spare: {room}"
+    return EMBEDDED, "nothing larger fits in the memory of this GPU"
 
 
 def default_preset(where: Device) -> str:

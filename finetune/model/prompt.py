@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -69,15 +70,19 @@ class Prompt:
         self.end = self._end_of_turn()
 
     def messages(self, example: Example, shots: Sequence[Example] = ()) -> list[dict[str, str]]:
-        """System message, solved examples as earlier turns, then the input."""
+        """System message, solved examples as earlier turns, then the input.
+
+        All shots together take about as much room as the row itself: each is cut to its share of `max_tokens`.
+        """
         talk = list(example.context or [("user", example.input)])
         turns: list[tuple[str, str]] = []
+        room = self.max_tokens // (len(shots) + 1)
         if talk[0][0] == "system":
             turns.append(talk.pop(0))  # a row with a system message of its own keeps it
         elif self.instruction:
             turns.append(("system", self.instruction))
         for shot in shots:
-            turns += [("user", shot.input), ("assistant", shot.output)]
+            turns += [("user", self._shortened(shot.input, room)), ("assistant", self._shortened(shot.output, room))]
         turns += talk
         return [{"role": role, "content": content} for role, content in turns]
 
@@ -166,6 +171,18 @@ class Prompt:
             views += [TokenView(self._text(token), "cut") for token in ids[len(ids) - encoded.cut :]]
         views += [TokenView(self._text(token), "answer") for token in encoded.answer[:-1]]
         return [*views, TokenView(self._text(encoded.answer[-1]), "end")]
+
+    def question(self, example: Example, shots: Sequence[Example] = (), room: int = 0) -> list[int]:
+        """Token ids of the row up to its answer, as `encode` makes them, without a look at the answer that is expected."""
+        return self.encode(dataclasses.replace(example, output=""), shots, room).prompt
+
+    def _shortened(self, text: str, tokens: int) -> str:
+        if (
+            len(text) <= tokens
+        ):  # no token is shorter than a character of its text, but for odd scripts: those are cut late
+            return text
+        offsets = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        return text if len(offsets) <= tokens else text[: offsets[tokens - 1][1]]
 
     def answer_ids(self, text: str) -> list[int]:
         """Token ids of an answer, the end token included."""

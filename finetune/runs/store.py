@@ -68,7 +68,7 @@ class Run:
 
     def record(self) -> dict:
         """The whole `recipe.json`: the recipe's fields beside name, created (ISO, UTC), root, task, labels, data
-        ({"name", "sha256"}), base_revision, compare, versions."""
+        ({"name", "sha256"}), compare, versions."""
         return _read_json(self.directory / "recipe.json")
 
     def recipe(self) -> Recipe:
@@ -86,6 +86,10 @@ class Run:
     def report(self) -> dict:
         """What `inspect` said of the data, as JSON."""
         return _read_json(self.directory / "report.json")
+
+    def trained(self) -> bool:
+        """Whether the training came to its own end, and not to a stop."""
+        return any(event["kind"] == "finished" and event.get("phase") == "train" for event in self.events()[0])
 
     def training(self) -> dict | None:
         """What the training came to, the fields of `Trained`, from the event that ended it; None before its end."""
@@ -125,7 +129,6 @@ def create(
     report: Report,
     recipe: Recipe,
     name: str,
-    base_revision: str | None = None,
     directory: Path | None = None,
     compare: bool = True,
 ) -> Run:
@@ -135,7 +138,6 @@ def create(
         root: the run is put under `root/runs`, and queues for the GPU with the others of this root.
         report: the checked and split data.
         name: what people call it, usually the stem of the data's file; the id is made from it.
-        base_revision: commit of the base model, where known.
         directory: another place for it, which must be free (or an empty directory).
         compare: whether the worker goes on to the comparison after training.
 
@@ -158,7 +160,6 @@ def create(
         "task": report.task,
         "labels": list(report.labels),
         "data": {"name": inspected["file"]["name"], "sha256": inspected["file"]["sha256"]},
-        "base_revision": base_revision,
         "compare": compare,
         "versions": _versions(),
     }

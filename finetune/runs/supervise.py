@@ -29,6 +29,8 @@ __all__ = ["WORKER", "WaitStopped", "alive", "lease", "process_start", "resume",
 WORKER: tuple[str, ...] = (sys.executable, "-m", "finetune.training.worker")
 
 LOCK_SECONDS = 60.0
+# A step or a look at the validation rows can take minutes on a CPU, and what is killed has saved nothing.
+GRACE_SECONDS = 600.0
 LAST_BREATH_SECONDS = 15.0  # from a worker's last event to its end: torch takes a while to let go of a GPU
 LOOK_SECONDS = 0.05
 
@@ -92,15 +94,19 @@ def resume(run: Run, *, command: Sequence[str] = WORKER) -> int:
     Raises:
         FinetuneError: it has a living worker, or there is nothing left to do.
     """
-    if status(run).state == "finished":
+    trained = run.trained()
+    if trained and status(run).state == "finished":
         raise FinetuneError(f"The run {run.id} is finished.", hint="Start a new run to train again.")
-    trained = any(event["kind"] == "finished" and event.get("phase") == "train" for event in run.events()[0])
     if trained:
         return start(run, phase="compare", command=command)
-    return start(run, resume=True, command=command)
+    number = start(run, resume=True, command=command)
+    # A stopped run may have been compared as it was. What it learns now makes that comparison a stale one.
+    for name in ("comparison.json", "outputs.jsonl"):
+        (run.directory / name).unlink(missing_ok=True)
+    return number
 
 
-def stop(run: Run, grace_seconds: float = 30.0, *, wait: bool = True) -> None:
+def stop(run: Run, grace_seconds: float = GRACE_SECONDS, *, wait: bool = True) -> None:
     """Ask the worker to finish its step and save (SIGTERM); after the grace end its process group (SIGKILL).
 
     A run that waits for the GPU is stopped in the same way; a run without a living worker is left as it is.
@@ -152,7 +158,8 @@ def lease(
         WaitStopped: `should_stop` said yes before the lease was free.
     """
     root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / "gpu.lock")
+    # A generator that the page iterates may end in another thread than the one it began in.
+    lock = FileLock(root / "gpu.lock", thread_local=False)
     told: list[str | None] = []
     while True:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,10 +101,10 @@ def make_plan(
         Choice("device", device.name, "a GPU was found" if device.kind == "cuda" else "no GPU was found"),
         Choice("precision", dtype[0], dtype[1]),
     ]
-    micro = min(recipe.batch_size, estimate.micro_batch if estimate else 1)
+    room = min(recipe.batch_size, estimate.micro_batch if estimate else 1)
     # Equal passes: a step of 16 with room for 12 rows goes as 2 x 8, not 12 + 4.
-    accumulation = math.ceil(recipe.batch_size / micro)
-    micro = math.ceil(recipe.batch_size / accumulation)
+    micro = max(rows for rows in range(1, room + 1) if recipe.batch_size % rows == 0)
+    accumulation = recipe.batch_size // micro
     reason = "the shape of this base is not known, so one row at a time is safe"
     if estimate:
         needed, free = estimate.total / GIB, estimate.available / GIB
@@ -137,21 +138,23 @@ def make_plan(
 
 
 def choose_rows(examples: Sequence[Example], limit: int, task: Task, seed: int) -> list[Example]:
-    """At most `limit` examples (0: all), in their order; for classification drawn evenly over the labels.
+    """At most `limit` examples (0: all), in their order; for classification with the shares that the labels have.
 
-    Labels with few rows give all they have, and what they leave free goes to the others.
+    A balanced draw would be another distribution than the user's: its accuracy, and its most frequent label, would not
+    be those of the data.
     """
     if not limit or limit >= len(examples):
         return list(examples)
     order = list(range(len(examples)))
     random.Random(seed).shuffle(order)
     if task == "classification":
-        seen: dict[str, int] = {}
-        turns = []
+        total = Counter(example.output for example in examples)
+        seen: Counter[str] = Counter()
+        place_in_label = {}
         for place in order:
             label = examples[place].output
-            seen[label] = turn = seen.get(label, 0) + 1
-            turns.append((turn, place))
-        # Sorting is stable by turn: first one of each label, then a second, and so on.
-        order = [place for _, place in sorted(turns, key=lambda pair: pair[0])]
+            place_in_label[place] = (seen[label] + 0.5) / total[label]
+            seen[label] += 1
+        # Sorting is stable, and every stretch of the result holds the labels in proportion.
+        order.sort(key=lambda place: place_in_label[place])
     return [examples[place] for place in sorted(order[:limit])]

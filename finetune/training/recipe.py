@@ -26,7 +26,7 @@ class Recipe:
         "smollm2-135m", "the model to fine-tune: a name of the gallery, a Hub name, or a folder", more=False
     )
     preset: Preset = _parameter("standard", "how thorough the run is", more=False)
-    rows: int = _parameter(0, "training rows at most, drawn evenly over the labels; 0 takes all of them", 0, 1_000_000)
+    rows: int = _parameter(0, "training rows at most, with the labels in proportion; 0 takes all of them", 0, 1_000_000)
     epochs: float = _parameter(2.0, "passes over the training rows at most", 0.1, 50)
     max_minutes: float = _parameter(0.0, "time box of the training in minutes; 0 sets none", 0, 10_000, more=False)
     learning_rate: float = _parameter(0.0, "peak learning rate; 0 takes it from the size of the model", 0, 0.1)
@@ -43,7 +43,7 @@ class Recipe:
     max_new_tokens: int = _parameter(128, "longest answer generated in the comparison, in tokens", 1, 4096)
     compare_rows: int = _parameter(
         1000,
-        "test rows compared at most, drawn evenly over the labels, and half as many validation rows; 0 takes all",
+        "test rows compared at most, with the labels in proportion, and half as many validation rows; 0 takes all",
         0,
         1_000_000,
     )

@@ -42,9 +42,11 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     held_out = run.examples("validation")
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
     drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out)), record["task"], recipe.seed)
-    rows, validation = _encode(prompt, chosen), _encode(prompt, drawn)
-    if not rows:
-        raise FinetuneError("There is no row to train on.", hint="Make the validation and test shares smaller.")
+    rows, validation = _encode(prompt, chosen, "training", emit), _encode(prompt, drawn, "validation", emit)
+    if not rows or not validation:
+        raise FinetuneError(
+            "There are no rows to train on, or none to validate on.", hint="Raise max_tokens or change the shares."
+        )
     if cut := sum(1 for row in rows if row.cut):
         emit(
             "warning",
@@ -66,7 +68,9 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model.config.model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
     )  # fmt: skip
-    emit("plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps)
+    emit(
+        "plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps, revision=base.revision(folder)
+    )
 
     from finetune.training.train import train
 
@@ -77,7 +81,7 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         model, recipe, plan, rows, validation, directory=run.directory, pad=prompt.tokenizer.pad_token_id, emit=emit,
         should_stop=should_stop, resume=checkpoint, before=_before(run, checkpoint),
     )  # fmt: skip
-    if should_stop():
+    if trained.asked_to_stop:
         emit(
             "stopped",
             **{
@@ -108,8 +112,22 @@ def last_checkpoint(run: Run) -> Path | None:
     return max(found)[1] if found else None
 
 
-def _encode(prompt: Prompt, examples: Sequence[Example]) -> list[Encoded]:
-    return [prompt.encode(example) for example in examples]
+def _encode(prompt: Prompt, examples: Sequence[Example], part: str, emit: Callable[..., Any]) -> list[Encoded]:
+    """The rows as tokens. Those whose answer alone does not fit are left out, and told by their numbers."""
+    encoded, too_long = [], []
+    for example in examples:
+        try:
+            encoded.append(prompt.encode(example))
+        except FinetuneError as error:
+            if error.row is None:
+                raise
+            too_long.append(error.row)
+    if too_long:
+        named = ", ".join(map(str, too_long[:10])) + (", …" if len(too_long) > 10 else "")
+        emit("warning", text=(
+            f"{len(too_long)} {part} rows are left out: instruction and answer alone are longer than "
+            f"{prompt.max_tokens} tokens (row {named}). Raise max_tokens to use them."))  # fmt: skip
+    return encoded
 
 
 def _before(run: Run, checkpoint: Path | None) -> dict:
@@ -117,5 +135,9 @@ def _before(run: Run, checkpoint: Path | None) -> dict:
     if checkpoint is None:
         return {}
     step = int(checkpoint.name.rpartition("-")[2])
-    said = [event for event in run.events()[0] if event["kind"] == "progress" and event.get("step") == step]
+    said = [
+        event
+        for event in run.events()[0]
+        if (event["kind"], event.get("phase"), event.get("step")) == ("progress", "train", step)
+    ]
     return said[-1] if said else {}

@@ -19,7 +19,7 @@ from finetune.model.prompt import Encoded
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
-from finetune.training.watch import Emit, Watch, peak_memory
+from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,10 @@ class Trained:
     best_loss: float | None
     stopped_early: bool
     reason: str
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return self.reason == STOPPED
 
     def as_json(self) -> dict:
         return asdict(self)
@@ -162,7 +166,7 @@ def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:
     After a stop between two looks the newest weights stay where the last look was the best so far: the loss was still
     falling when training was stopped.
     """
-    stopped_between_looks = watch.should_stop() and watch.worse == 0
+    stopped_between_looks = watch.ended_because == STOPPED and watch.worse == 0
     best = directory / "checkpoints" / f"checkpoint-{watch.best_step}"
     if stopped_between_looks or watch.best_step == trainer.state.global_step or not best.is_dir():
         return trainer.state.global_step

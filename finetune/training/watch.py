@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
+from finetune.errors import FinetuneError
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from finetune.training.train import AnswerTrainer
 
 Emit = Callable[..., Any]
+STOPPED = "asked to stop"
 
 
 class Watch(TrainerCallback):
@@ -61,7 +64,7 @@ class Watch(TrainerCallback):
     def on_step_end(self, args, state, control, **_):
         self.step_seconds.append(time.monotonic() - self.step_began)
         if self.should_stop():
-            self.ended_because = "asked to stop"
+            self.ended_because = STOPPED
             control.should_training_stop = control.should_save = True
             control.should_evaluate = False
         elif self.recipe.max_minutes and self.seconds >= 60 * self.recipe.max_minutes:
@@ -74,7 +77,7 @@ class Watch(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **_):
         if not logs or "loss" not in logs:
             return
-        self.last_loss = logs["loss"]
+        self.last_loss = _finite(logs["loss"], state.global_step)
         spent = self.step_seconds[-1] if self.step_seconds else 0.0
         self.emit(
             "progress", phase="train", step=state.global_step, steps=state.max_steps, epoch=round(state.epoch or 0, 3),
@@ -95,7 +98,7 @@ class Watch(TrainerCallback):
         return left
 
     def on_evaluate(self, args, state, control, metrics=None, **_):
-        loss = metrics["eval_loss"]
+        loss = _finite(metrics["eval_loss"], state.global_step)
         self.look_seconds.append(metrics.get("eval_runtime", 0.0))
         better = loss < self.best
         self.emit(
@@ -118,6 +121,15 @@ class Watch(TrainerCallback):
 
     def on_save(self, args, state, control, **_):
         self.emit("checkpoint", step=state.global_step, path=f"checkpoints/checkpoint-{state.global_step}")
+
+
+def _finite(loss: float, step: int) -> float:
+    if not math.isfinite(loss):
+        raise FinetuneError(
+            f"The training diverged: the loss at step {step} is not a number.",
+            hint="Set a lower learning_rate and start again; the checkpoints before it are kept.",
+        )
+    return loss
 
 
 def peak_memory(device: str) -> int:

@@ -98,6 +98,7 @@ def report_of(data: Data, lengths: Lengths | None = None) -> Report:
 
     Raises FinetuneError, also when the tokenizer of the base cannot be had.
     """
+    table(data.path)  # says so where the upload is gone
     return _report(data, lengths, Path(data.path).stat().st_mtime_ns)
 
 

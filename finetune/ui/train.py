@@ -68,7 +68,8 @@ class Train:
     def view(self, story: Story, found: Status, *, paused: bool = False) -> dict:
         """A run as it stands. While the log is paused it is left as it is."""
         alive = found.state in ALIVE
-        resumable = found.state in ("stopped", "lost", "failed", "created")
+        half = found.state == "finished" and not story.run.trained()  # stopped, then compared as it was
+        resumable = half or found.state in ("stopped", "lost", "failed", "created")
         compared = found.state == "finished" and story.run.comparison() is not None
         losses = charts.losses(*story.curves())
         updates = {
