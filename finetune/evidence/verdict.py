@@ -214,7 +214,7 @@ def _next_steps(
         small = pair.difference < WORTHWHILE
         return (
             *([f"The gain is under {WORTHWHILE * 100:g} points: see whether it pays for a model of your own."] * small),
-            "Export the adapter and use it.",
+            "Use the adapter: it stands in the folder of the run, under adapter.",
             *(["Before you trust it, read the test rows on which it did worse."] * (pair.losses > 0)),
             "Score fresh rows now and then, and train again when the score falls.",
         )
