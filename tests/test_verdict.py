@@ -92,7 +92,7 @@ def test_the_drawn_example():
         "95% interval +4 to +21; 14 won, 2 lost, 76 the same; luck alone would give a difference this large "
         "about once in 240 tries (p = 0.0042), so the gain is very unlikely to be luck."
     )
-    assert verdict.as_json()["next_steps"][0] == "Export the adapter and use it."
+    assert verdict.as_json()["next_steps"][0] == "Use the adapter: it stands in the folder of the run, under adapter."
 
 
 @pytest.mark.parametrize(
