@@ -15,7 +15,7 @@ from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
 from finetune.model import memory
 from finetune.runs import supervise
-from finetune.runs.store import Run, create, default_root, open_run, status
+from finetune.runs.store import Run, create, default_root, model_cache, open_run, status
 from finetune.training.recipe import Recipe
 
 Tell = Callable[[dict], Any]
@@ -50,7 +50,7 @@ def inspect(
         "input": input, "output": output, "task": task, "mends": mends, "validation": recipe.validation_share,
         "test": recipe.test_share, "seed": recipe.seed, "max_tokens": recipe.max_tokens,
     }  # fmt: skip
-    cache = (root or default_root()) / "models"
+    cache = model_cache(root or default_root())
     try:
         return dataset.inspect(path, **settings, count_tokens=_counter(recipe, cache))
     except _NoTokenizer as error:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
-from finetune.model import base, memory
+from finetune.model import memory
 from finetune.runs.store import Run
 from finetune.runs.supervise import WaitStopped, lease
-from finetune.training.session import model_cache, prompt_of
+from finetune.training.session import prompt_of
 
 if TYPE_CHECKING:
     from finetune.evidence.generate import Pair
@@ -87,10 +87,5 @@ def _pair(run: Run) -> Pair:
     key, changed = str(run.directory), weights.stat().st_mtime
     if _loaded is None or _loaded[:2] != (key, changed):
         _loaded = None  # lets go of the last one before the next is loaded
-        recipe = run.recipe()
-        pair = Pair(
-            base.resolve(recipe.base, model_cache(run.root)), run.adapter, prompt_of(run), kind=memory.device().kind,
-            quantisation=recipe.quantisation, probes=[],
-        )  # fmt: skip
-        _loaded = (key, changed, pair)
+        _loaded = (key, changed, Pair.of(run, prompt_of(run)))
     return _loaded[2]

@@ -19,11 +19,11 @@ from finetune.evidence.general import PASSAGES
 from finetune.evidence.metrics import exact_match, interval, rouge_l
 from finetune.evidence.systems import FINE_TUNED, NAMES
 from finetune.evidence.verdict import RULES, decide
-from finetune.model import base, memory
+from finetune.model import base
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run
 from finetune.training.plan import choose_rows
-from finetune.training.session import model_cache, prompt_of
+from finetune.training.session import prompt_of
 
 if TYPE_CHECKING:
     from finetune.evidence.generate import Pair
@@ -107,7 +107,7 @@ class _Comparison:
         result = {
             "run": str(self.run.directory),
             "model": self.recipe.base,
-            "base_revision": base.revision(base.resolve(self.recipe.base, model_cache(self.run.root))),
+            "base_revision": base.revision(pair.folder),
             "task": self.task,
             "metric": "accuracy" if self.classification else "rouge_l",
             "test_rows": len(self.parts["test"]),
@@ -146,10 +146,7 @@ class _Comparison:
 
         self.emit("log", text="loading the base and the adapter for the comparison")
         probes = [self.prompt.question(example) for example in self.parts["test"][:PROBES]]
-        pair = Pair(
-            base.resolve(self.recipe.base, model_cache(self.run.root)), self.run.adapter, self.prompt,
-            kind=memory.device().kind, quantisation=self.recipe.quantisation, probes=probes,
-        )  # fmt: skip
+        pair = Pair.of(self.run, self.prompt, probes)
         if not pair.off_equals_base:
             self.emit(
                 "warning",

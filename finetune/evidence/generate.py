@@ -16,9 +16,11 @@ from peft import PeftModel
 from transformers import GenerationConfig, StoppingCriteria, TextIteratorStreamer
 
 from finetune.errors import FinetuneError
-from finetune.model.base import load_model, precision
+from finetune.model import memory
+from finetune.model.base import load_model, precision, resolve
 from finetune.model.head import hidden_states, logits_of
 from finetune.model.prompt import Prompt
+from finetune.runs.store import Run, model_cache
 
 # Rows × tokens in one pass: bounds the memory of the activations.
 PASS_TOKENS = 4096
@@ -54,7 +56,7 @@ class Pair:
     ):
         if not (adapter / "adapter_config.json").is_file():
             raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
-        self.prompt, self.kind = prompt, kind
+        self.folder, self.prompt, self.kind = folder, prompt, kind
         self.dtype = getattr(torch, precision(kind)[0])
         self.model: Any = load_model(
             folder, kind=kind, dtype=precision(kind)[0], quantisation=quantisation, trains=False
@@ -68,6 +70,14 @@ class Pair:
         on = [self._last_logits(ids) for ids in probes]
         self.off_equals_base = all(torch.equal(one, other) for one, other in zip(untouched, off, strict=True))
         self.on_differs = any(not torch.equal(one, other) for one, other in zip(off, on, strict=True))
+
+    @classmethod
+    def of(cls, run: Run, prompt: Prompt, probes: Sequence[list[int]] = ()) -> Pair:
+        """The pair of a run, on the device at hand. Raises FinetuneError as `resolve`."""
+        recipe = run.recipe()
+        folder = resolve(recipe.base, model_cache(run.root))
+        kind = memory.device().kind
+        return cls(folder, run.adapter, prompt, kind=kind, quantisation=recipe.quantisation, probes=probes)
 
     @property
     def device(self) -> torch.device:

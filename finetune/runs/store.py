@@ -27,7 +27,18 @@ from finetune.training.recipe import Recipe
 if TYPE_CHECKING:
     from finetune.dataset.report import Report
 
-__all__ = ["Part", "Run", "Status", "create", "default_root", "find_run", "list_runs", "open_run", "status"]
+__all__ = [
+    "Part",
+    "Run",
+    "Status",
+    "create",
+    "default_root",
+    "find_run",
+    "list_runs",
+    "model_cache",
+    "open_run",
+    "status",
+]
 
 Part = Literal["train", "validation", "test"]
 
@@ -121,6 +132,11 @@ def default_root() -> Path:
     """FINETUNE_HOME, else the user's data directory."""
     home = os.environ.get("FINETUNE_HOME")
     return Path(home).expanduser().absolute() if home else platformdirs.user_data_path("finetune")
+
+
+def model_cache(root: Path) -> Path:
+    """Where converted models are kept under a root."""
+    return root / "models"
 
 
 def create(

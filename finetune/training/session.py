@@ -11,13 +11,8 @@ from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.model import base, memory
 from finetune.model.prompt import Encoded, Prompt
-from finetune.runs.store import Run
+from finetune.runs.store import Run, model_cache
 from finetune.training.plan import choose_rows, make_plan, rows_of_a_look
-
-
-def model_cache(root: Path) -> Path:
-    """Where converted models are kept under a root."""
-    return root / "models"
 
 
 def prompt_of(run: Run) -> Prompt:

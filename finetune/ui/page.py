@@ -8,7 +8,7 @@ import gradio as gr
 
 from finetune.dataset.records import MAX_BYTES
 from finetune.errors import FinetuneError
-from finetune.runs.store import default_root
+from finetune.runs.store import default_root, model_cache
 from finetune.ui import api, compare, desk, earlier, preview, strip, train, upload
 from finetune.ui.notice import sentence
 from finetune.ui.story import Story, story_of
@@ -88,7 +88,7 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
             with gr.Tab("Upload", id="upload"):
                 up = upload.build(data, Path(examples))
             with gr.Tab("Preview", id="preview") as preview_tab:
-                pre = preview.build(data, root / "models")
+                pre = preview.build(data, model_cache(root))
             with gr.Tab("Train", id="train") as train_tab:
                 tr = train.build(data, run, root, base)
                 with gr.Accordion("Earlier runs", open=False, visible=False, elem_id="earlier") as earlier_fold:

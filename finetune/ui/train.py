@@ -11,7 +11,7 @@ import gradio as gr
 from finetune.errors import FinetuneError
 from finetune.model import gallery, memory
 from finetune.runs import supervise
-from finetune.runs.store import Status, create, find_run
+from finetune.runs.store import Status, create, find_run, model_cache
 from finetune.training.recipe import Recipe
 from finetune.ui import charts, desk, need, settings
 from finetune.ui.desk import Data, Lengths
@@ -102,7 +102,7 @@ class Train:
             self.other: own,
             self.preset: preset,
             self.minutes: values.pop("max_minutes"),
-            self.need: need.bar(own or base, settings.recipe_of(preset, {}), device, self.root / "models"),
+            self.need: need.bar(own or base, settings.recipe_of(preset, {}), device, model_cache(self.root)),
         } | {self.more[name]: value for name, value in values.items()}
 
     def chosen(self, preset: str) -> dict:
@@ -115,7 +115,7 @@ class Train:
         try:
             recipe = self.recipe(data, *form)
             longest = desk.longest(data) if data else None
-            return {self.need: need.bar(recipe.base, recipe, memory.device(), self.root / "models", longest)}
+            return {self.need: need.bar(recipe.base, recipe, memory.device(), model_cache(self.root), longest)}
         except FinetuneError as error:
             return {self.need: sentence(error)}
 
@@ -148,7 +148,7 @@ class Train:
             )
         recipe = self.recipe(data, *form)
         # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
-        lengths = Lengths(recipe.base, self.root / "models", recipe.max_tokens, recipe.instruction)
+        lengths = Lengths(recipe.base, model_cache(self.root), recipe.max_tokens, recipe.instruction)
         report = desk.report_of(data, lengths if "drop_long" in data.mends else None)
         run = create(self.root, report=report, recipe=recipe, name=data.title)
         supervise.start(run)
