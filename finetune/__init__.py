@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from finetune.dataset.load import load
+    from finetune.dataset.reading.load import load
     from finetune.jobs import compare, inspect, train
     from finetune.ui.page import studio
 
@@ -22,7 +22,7 @@ __version__ = "0.1.0"
 __all__ = ["compare", "inspect", "load", "studio", "train"]
 
 _HOMES = {
-    "load": "finetune.dataset.load",
+    "load": "finetune.dataset.reading.load",
     "inspect": "finetune.jobs",
     "train": "finetune.jobs",
     "compare": "finetune.jobs",

@@ -7,28 +7,42 @@ user can mend exits 2 with one sentence.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from finetune import jobs
+from finetune.dataset.checks.likeness import LOWEST, THRESHOLD
+from finetune.dataset.cleaned import save_cleaned
 from finetune.dataset.example import TASKS
-from finetune.dataset.quality import DEFAULT_MENDS, MENDS
+from finetune.dataset.mending import DEFAULT_MENDS, MENDS
+from finetune.dataset.readiness.questions import Questions, parse_answer
+from finetune.dataset.reading.load import load_text
 from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
 from finetune.runs import store, supervise
 from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
 from finetune.training.recipe import PRESETS, Recipe, describe, parse_setting
 
+PATIENCE_SECONDS = 2.0
+
 Command = Callable[[argparse.Namespace], None]
 
 
 def _inspect(options: argparse.Namespace) -> None:
     report = _report(options, _recipe(options))
-    _answer(options, report.as_json(), report_lines(report.as_json()))
+    told = report.as_json()
+    lines = report_lines(told)
+    if options.cleaned is not None:
+        rows, changes = save_cleaned(report, options.cleaned)
+        told["cleaned"] = {"rows": str(rows), "changes": str(changes)}
+        lines += [f"mended rows: {rows}", f"what changed: {changes}"]
+    _answer(options, told, lines)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -94,10 +108,31 @@ def _resume(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace, recipe: Recipe) -> Report:
+    data = options.data
+    if data == ["-"]:
+        data = load_text(sys.stdin.read(), "standard input")
+    elif len(data) == 1:
+        data = data[0]
     return jobs.inspect(
-        options.data, input=options.input, output=options.output, task=options.task,
-        mends=options.mend if options.mend is not None else DEFAULT_MENDS, recipe=recipe, root=options.root,
+        data, input=options.input, output=options.output, task=options.task, template=options.template,
+        group=options.group, time=options.time, test=options.test_file,
+        mends=options.mend if options.mend is not None else DEFAULT_MENDS, near=options.near,
+        questions=Questions(**dict(parse_answer(text) for text in options.answer or [])),
+        recipe=recipe, root=options.root, tell=_Progress(),
     )  # fmt: skip
+
+
+class _Progress:
+    """Tells somebody at a terminal what is done, once it takes longer than a moment."""
+
+    def __init__(self) -> None:
+        self.begun = time.monotonic()
+        self.said = ""
+
+    def __call__(self, text: str, share: float) -> None:
+        if sys.stderr.isatty() and text != self.said and time.monotonic() - self.begun > PATIENCE_SECONDS:
+            print(f"{text} … {share:.0%}", file=sys.stderr, flush=True)
+            self.said = text
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
@@ -156,10 +191,33 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     def add_data(command: argparse.ArgumentParser) -> None:
-        command.add_argument("data", type=Path, help="CSV, JSON or JSONL")
+        command.add_argument(
+            "data",
+            nargs="+",
+            help="CSV, JSON, JSONL or Parquet, also .gz and .zst; several become one; hub:owner/name; - reads standard input",
+        )
         command.add_argument("--input", action="append", metavar="COL", help="input column; may be given again")
         command.add_argument("--output", metavar="COL", help="output column")
         command.add_argument("--task", choices=TASKS, help="what the rows are, where the guess is wrong")
+        command.add_argument(
+            "--template", default="", metavar="TEXT", help="input from several columns: '{subject}: {body}'"
+        )
+        command.add_argument("--group", metavar="COL", help="column whose values stay on one side of the split")
+        command.add_argument("--time", metavar="COL", help="column with dates: split in time order")
+        command.add_argument("--test-file", type=Path, metavar="FILE", help="test rows of your own")
+        command.add_argument(
+            "--near",
+            type=float,
+            default=THRESHOLD,
+            metavar="SHARE",
+            help=f"words in common that make two inputs nearly the same, {LOWEST} to 1 (default {THRESHOLD})",
+        )
+        command.add_argument(
+            "--answer",
+            action="append",
+            metavar="NAME=VALUE",
+            help="what the data cannot tell: " + ", ".join(entry.name for entry in dataclasses.fields(Questions)),
+        )
         command.add_argument("--seed", type=int, help="seed of the split and of the training")
         command.add_argument(
             "--mend",
@@ -174,7 +232,9 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--max-minutes", type=float, metavar="N", help="time box of the training")
 
-    add_data(add("inspect", _inspect, "look at a file: rows, split, findings, readiness"))
+    inspect = add("inspect", _inspect, "look at a file: rows, split, findings, readiness")
+    add_data(inspect)
+    inspect.add_argument("--cleaned", type=Path, metavar="DIR", help="write the mended rows and what changed there")
     for name, act, help in (
         ("train", _train, "train an adapter on a file"),
         ("run", _run, "the main job: inspect, train, compare, verdict"),

@@ -32,3 +32,7 @@ class FinetuneError(Exception):
     def as_json(self) -> dict:
         """The object of the command line's contract: ``{"error": {"message", "hint", "row", "column"}}``."""
         return {"error": {"message": self.message, "hint": self.hint, "row": self.row, "column": self.column}}
+
+
+class Cancelled(Exception):
+    """The user ended a long look at the data; raised by the `tell` that they gave, and by nothing else."""

@@ -3,60 +3,107 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from finetune.dataset import report as dataset
-from finetune.dataset.example import Example, Task
-from finetune.dataset.quality import DEFAULT_MENDS
-from finetune.dataset.report import Report
+from finetune.dataset.checks.likeness import THRESHOLD
+from finetune.dataset.examine import Tell as TellLook
+from finetune.dataset.examine import examine
+from finetune.dataset.example import Task
+from finetune.dataset.mapping.columns import guess
+from finetune.dataset.mending import DEFAULT_MENDS, check_mends
+from finetune.dataset.readiness.profile import CountPieces
+from finetune.dataset.readiness.questions import Questions
+from finetune.dataset.reading.hub import load_hub
+from finetune.dataset.reading.load import Table, load
+from finetune.dataset.report import Choices, Count, Counting, Report, conclude, lengths_of
 from finetune.errors import FinetuneError
 from finetune.model import memory
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, default_root, model_cache, open_run, status
 from finetune.training.recipe import Recipe
 
+Data = Path | str | Sequence[Path | str] | Table
 Tell = Callable[[dict], Any]
+HUB = "hub:"
 POLL_SECONDS = 0.3
 
 
 def inspect(
-    path: Path | str,
+    data: Data,
     *,
     input: Sequence[str] | str | None = None,
     output: str | None = None,
     task: str | None = None,
+    template: str = "",
+    group: str | None = None,
+    time: str | None = None,
+    test: Path | str | None = None,
     mends: Iterable[str] = DEFAULT_MENDS,
+    near: float = THRESHOLD,
+    questions: Questions | None = None,
     recipe: Recipe | None = None,
     root: Path | None = None,
+    tell: TellLook = lambda text, share: None,
 ) -> Report:
     """Everything that is known of a file before training, its lengths in tokens of the recipe's base included.
 
     Where the tokenizer of the base cannot be had, `tokens` is None and the rest stands.
 
     Args:
+        data: a file, several files, `hub:owner/name` for a data set of the Hub, or a table that was read before.
         input, output, task: columns and task; None guesses them.
+        template: the input from several columns, such as "{subject}\n{body}".
+        group: a column (customer, document) whose values never stand on both sides of the split.
+        time: a column with dates, for a split in time order.
+        test: a test file of the user's own.
         mends: what is done about the findings, names of `MENDS`.
+        near: the share of words in common from which two inputs count as nearly the same.
+        questions: what the data cannot answer; None takes the defaults.
         recipe: base, split shares, seed and bounds; None takes the recipe of this device.
         root: directory of fetched models and of the runs; None takes the default one.
+        tell: hears what is done and the share that is done (0..1); may raise `Cancelled`.
 
     Raises:
         FinetuneError: the file cannot be used.
     """
     recipe = recipe or recipe_for()
-    settings: dict[str, Any] = {
-        "input": input, "output": output, "task": task, "mends": mends, "validation": recipe.validation_share,
-        "test": recipe.test_share, "seed": recipe.seed, "max_tokens": recipe.max_tokens,
-    }  # fmt: skip
-    cache = model_cache(root or default_root())
+    tell("Reading", 0.0)
+    table = read(data, test=test)
+    mapping = guess(table, input=input, output=output, task=task, template=template, group=group, time=time)
+    choices = Choices(
+        mends=tuple(mends), near=near, validation=recipe.validation_share, test=recipe.test_share, seed=recipe.seed,
+        max_tokens=recipe.max_tokens, compared_rows=recipe.compare_rows,
+        questions=questions or Questions(),
+    )  # fmt: skip
+    check_mends(choices.mends)
+    tokenizer = _ahead(recipe, model_cache(root or default_root()))
+    examined = examine(table, mapping, near=near, tell=lambda text, share: tell(text, 0.2 + 0.5 * share))
+    tell("Counting tokens", 0.7)
+    lengths, note, pieces = None, (), None
     try:
-        return dataset.inspect(path, **settings, count_tokens=_counter(recipe, cache))
-    except _NoTokenizer as error:
-        report = dataset.inspect(path, **settings)
-        note = f"Tokens were not counted: {error}"
-        return dataclasses.replace(report, notes=(*report.notes, note))
+        pieces = _pieces(tokenizer.result())
+    except FinetuneError as error:
+        note = (f"Tokens were not counted: {error}",)
+    else:
+        lengths = lengths_of(examined, recipe.max_tokens, _counter(recipe, tokenizer.result()))
+    tell("Splitting the rows", 0.85)
+    return dataclasses.replace(conclude(examined, choices, lengths, pieces=pieces), notes=note)
+
+
+def read(data: Data, *, test: Path | str | None = None) -> Table:
+    """The table of what `inspect` takes as its data. Raises FinetuneError for what cannot be read."""
+    if isinstance(data, Table):
+        return data
+    if isinstance(data, str) and data.startswith(HUB):
+        if test is not None:
+            raise FinetuneError("A test file beside a data set of the Hub is not read.", hint="Load both as files.")
+        return load_hub(data.removeprefix(HUB))
+    return load(data, test=test)
 
 
 def recipe_for(preset: str | None = None, **changes: Any) -> Recipe:
@@ -67,7 +114,7 @@ def recipe_for(preset: str | None = None, **changes: Any) -> Recipe:
 
 
 def train(
-    data: Path | str | Report,
+    data: Data | Report,
     *,
     recipe: Recipe | None = None,
     root: Path | None = None,
@@ -151,20 +198,37 @@ def follow(run: Run, tell: Tell, offset: int | None = None) -> None:
         raise FinetuneError(end.message, hint=end.hint)
 
 
-class _NoTokenizer(Exception):
-    """The tokenizer of the base cannot be had."""
+def _ahead(recipe: Recipe, cache: Path) -> Future:
+    """The tokenizer of the base, fetched and read while the rows are looked at: it takes about as long."""
+    found: Future = Future()
 
-
-def _counter(recipe: Recipe, cache: Path) -> dataset.CountTokens:
-    def count(examples: Sequence[Example], task: Task, labels: list[str]) -> list[int]:
+    def fetch() -> None:
         from finetune.model.base import tokenizer
-        from finetune.model.prompt import Prompt
 
         try:
-            found = tokenizer(recipe.base, cache=cache)
-        except FinetuneError as error:
-            raise _NoTokenizer(str(error)) from error
-        return Prompt(found, task, labels, recipe.instruction, recipe.max_tokens).lengths(examples)
+            found.set_result(tokenizer(recipe.base, cache=cache))
+        except BaseException as error:
+            found.set_exception(error)
+
+    # A daemon: a file that cannot be used is told at once, and not when the Hub has answered.
+    threading.Thread(target=fetch, daemon=True).start()
+    return found
+
+
+def _counter(recipe: Recipe, tokenizer: Any) -> Counting:
+    def counting(task: Task, labels: list[str]) -> Count:
+        from finetune.model.prompt import Prompt
+
+        return Prompt(tokenizer, task, labels, recipe.instruction, recipe.max_tokens).both
+
+    return counting
+
+
+def _pieces(tokenizer: Any) -> CountPieces:
+    """How many tokens each of some words takes in the middle of a text."""
+
+    def count(words: Sequence[str]) -> list[int]:
+        return list(map(len, tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]))
 
     return count
 

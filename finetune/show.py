@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from finetune.evidence.systems import NAMES
 
+REASONS = 3  # of one finding; all of them with --json
+
 
 def report_lines(report: dict) -> list[str]:
     """What `inspect` says, the decision first."""
     readiness = report["readiness"]
     lines = [readiness["decision"].replace("_", " ").upper(), *(f"  {reason}" for reason in readiness["reasons"])]
+    if readiness["would_change"]:
+        lines += ["what would change this:", *(f"  {change}" for change in readiness["would_change"])]
     columns = report["columns"]
     lines.append(f"{report['rows']} rows, {report['task']}: {columns['input']} → {columns['output']}")
     for part, entry in report["split"].items():
         labels = ", ".join(f"{label} {count}" for label, count in list(entry["labels"].items())[:8])
         more = f", … {len(entry['labels']) - 8} more" if len(entry["labels"]) > 8 else ""
         lines.append(f"  {part:<11}{entry['rows']:>7}  {labels}{more}")
+    lines.append(report["split_made"]["how"])
+    lines += [f"  {note}" for note in (*report["split_made"]["notes"], *report["representative"]["warnings"])]
     if tokens := report["tokens"]:
         lines.append(
             f"tokens a row: half up to {tokens['p50']}, 95% up to {tokens['p95']}, longest {tokens['max']}; "
             f"{tokens['truncated_rows']} rows would be cut"
+            + (f" (lengths from a sample of {tokens['examined']:,} rows)" if "examined" in tokens else "")
         )
     lines += [f"    note: {note}" for note in report["file"]["notes"]]
-    lines += [f"{finding['severity']:>8}: {finding['message']} {finding['fix']}" for finding in report["findings"]]
+    for finding in report["findings"]:
+        lines.append(f"{finding['severity']:>8}: {finding['message']} {finding['fix']}")
+        lines += [f"{'':>10}row {row}: {reason}" for row, reason in list(finding.get("reasons", {}).items())[:REASONS]]
+    if report["mended"]:
+        lines.append("mended: " + "; ".join(f"{reason}: {count:,}" for reason, count in report["mended"].items()))
     if report["left_out"]:
         lines.append(f"{len(report['left_out'])} rows are left out:")
         lines += [f"  row {entry['row']}: {entry['reason']}" for entry in report["left_out"][:10]]

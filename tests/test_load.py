@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.dataset.load import MAX_CELL, BadRow, Table, load, preview
+from finetune.dataset.reading.load import MAX_CELL, BadRow, Table, load, preview
 from finetune.errors import FinetuneError
 
 
@@ -216,12 +216,12 @@ def test_jsonl(read):
         '{"text": ' + "9" * 5000 + "}",
     ]
     table = read("\ufeff" + "\r\n".join(lines), "x.jsonl")
-    assert list(table.frame.columns) == ["text", "label", "ok", "extra"]
+    assert list(table.frame.columns) == ["text", "label", "ok", "extra", "extra.k"]
     assert rows(table) == {
-        1: ["a", "1", "true", ""],
-        2: ["b", "2.5", "", ""],
-        6: ["", "c", "", '{"k": [1]}'],
-        7: ["", "\ufffd", "", ""],
+        1: ["a", "1", "true", "", ""],
+        2: ["b", "2.5", "", "", ""],
+        6: ["", "c", "", '{"k": [1]}', "1"],
+        7: ["", "\ufffd", "", "", ""],
     }
     reasons = {bad.row: bad.reason for bad in table.bad_rows}
     assert list(reasons) == [3, 4, 5, 8, 9, 10]
@@ -269,12 +269,17 @@ def test_content_decides_not_the_name(read):
         (b"PK\x03\x04....", "a zip archive"),
         (b"\x89PNG\r\n\x1a\n....", "a PNG picture"),
         (b"%PDF-1.7\n", "a PDF document"),
-        (b"PAR1....", "a Parquet file"),
-        (b"\x1f\x8b\x08....", "a gzip archive"),
+        (b"PAR1....", "The Parquet file is damaged"),
+        (b"\x1f\x8b\x08....", "cannot be unpacked: the archive is damaged"),
+        (b"\x1f\x8b\x08\0\0\0\0\0\0\0", "cannot be unpacked: the archive is cut off"),
+        (b"\x28\xb5\x2f\xfd....", "cannot be unpacked: the archive"),
+        (b"BZh91AY....", "a bzip2 archive"),
+        (b"x" * 257 + b"ustar\x0000", "a tar archive"),
         (b"<!DOCTYPE html><html>", "a web page"),
         (random.Random(0).randbytes(5000), "binary"),
         (b"[" * 200_000, "no rows"),
-        (b'[{"a": 1},\n{"a": ', "broken: Expecting value in line 2"),
+        (b'[{"a": 1, "b": 2},\n{"a": 3 "b": 4}, {"a": 5}]', "broken: Expecting ',' delimiter in line 2, character 9"),
+        (b'[{"a": 1},\n{"a": ', "one column, “a”"),
         (b'"' * 99_999, "header"),
     ],
 )
@@ -289,7 +294,7 @@ def test_missing_file_folder_and_size(tmp_path, monkeypatch):
         with pytest.raises(FinetuneError):
             load(path)
     (tmp_path / "big.csv").write_text("text,label\na,b\n")
-    monkeypatch.setattr("finetune.dataset.load.MAX_BYTES", 5)
+    monkeypatch.setattr("finetune.dataset.reading.content.MAX_BYTES", 5)
     with pytest.raises(FinetuneError, match="at most are read"):
         load(tmp_path / "big.csv")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ import chromium
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from finetune.errors import Cancelled
 from finetune.runs import supervise
 from finetune.runs.store import find_run, list_runs
+from finetune.ui import desk
 from finetune.ui.page import studio
 from finetune.ui.story import Story
 
@@ -120,6 +123,62 @@ def test_a_mapping_that_does_not_fit_is_told_and_corrected(page: Page, small_csv
     expect(page.locator("#look")).to_be_enabled()
 
 
+def test_several_files_and_a_test_file_are_one_table(page: Page, tmp_path: Path) -> None:
+    for name, rows in (("one", 40), ("two", 20), ("mine", 10)):
+        lines = "".join(f"{name} text {number},{'ab'[number % 2]}\n" for number in range(rows))
+        (tmp_path / f"{name}.csv").write_text(f"text,category\n{lines}without a label,\n", encoding="utf-8")
+    page.locator("#file input[type=file]").set_input_files([str(tmp_path / "one.csv"), str(tmp_path / "two.csv")])
+    expect(page.locator("#counts")).to_contain_text("60 rows")
+    page.locator("#ways button").first.click()
+    page.locator("#test-file input[type=file]").set_input_files(str(tmp_path / "mine.csv"))
+    expect(page.locator("#counts")).to_contain_text("3 files as one table")
+    expect(page.locator("#counts")).to_contain_text("mine.csv 11 rows, the test set")
+    page.locator("#left-out button").first.click()
+    expect(page.locator("#left-out")).to_contain_text("21 of two.csv")
+    with page.expect_download() as taken:
+        page.locator("#left-out-file").click()
+    lines = Path(taken.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert lines[1] == "41,row 41 of one.csv,the output is empty,without a label,"
+    page.locator("#look").click()
+    expect(page.locator("#readiness")).to_contain_text("10 test rows")
+
+
+def test_a_template_is_seen_as_it_is_typed(page: Page, small_csv: Path) -> None:
+    drop(page, small_csv)
+    expect(page.locator("#counts")).to_contain_text("80 rows")
+    page.locator("#mapping-more button").first.click()
+    field = page.locator("#template textarea")
+    field.press_sequentially("Task: {text}", delay=10)
+    expect(page.locator("#sample")).to_contain_text("Task: please bring the")
+    field.press_sequentially(" {tex", delay=10)
+    expect(page.locator("#sample .fault")).to_contain_text("the last one that fits stays in use")
+    field.blur()
+    expect(page.locator("#mapping-more")).to_contain_text("more · template")
+    expect(page.locator("#counts")).to_contain_text("80 rows")
+    page.locator("#look").click()
+    expect(page.locator("#exact .token").first).to_be_visible(timeout=60_000)
+    assert "Task: please bring the" in "".join(page.locator("#exact .token").all_inner_texts()).replace("\u2423", " ")
+
+
+def test_what_cannot_be_read_leaves_what_is_open(page: Page, browser: Browser, address: str, tmp_path: Path) -> None:
+    page.locator("#ways button").first.click()
+    page.locator("#read").click()
+    expect(page.locator(".notice")).to_contain_text("There is no text to read")
+    page.locator("#paste textarea").fill("text\tlabel\nhello\ten\nhallo\tde\n<img src=x onerror=alert(1)>\tde\n")
+    page.locator("#read").click()
+    expect(page.locator("#counts")).to_contain_text("pasted text")
+    expect(page.locator("#rows")).to_contain_text("<img src=x")
+    (tmp_path / "book.xlsx").write_bytes(b"PK\x03\x04" + b"\x00" * 200 + b"xl/workbook.xml")
+    page.locator("#file input[type=file]").set_input_files(str(tmp_path / "book.xlsx"))
+    expect(page.locator(".notice")).to_contain_text("pasted text is still open")
+    expect(page.locator("#counts")).to_contain_text("3 rows")
+    stranger = browser.new_context().new_page()
+    stranger.goto(address)
+    expect(stranger.locator("#lead")).to_be_visible(timeout=30_000)
+    assert stranger.locator("#counts").count() == 0
+    stranger.context.close()
+
+
 BAD = {
     "empty.csv": b"",
     "one.csv": b"text\nonly one column\nand a second row\n",
@@ -150,7 +209,10 @@ def test_too_little_to_split_is_told_on_the_preview(page: Page, tmp_path: Path, 
     expect(page.locator("#counts, .notice").first).to_be_visible()
     if page.locator("#look").is_enabled():
         page.locator("#look").click()
-    expect(page.locator(".notice").first).to_be_visible()
+        expect(page.locator("#readiness h2")).to_have_text("It cannot be said yet")
+        expect(page.locator("#to-train")).to_have_count(0)
+    else:
+        expect(page.locator(".notice").first).to_be_visible()
 
 
 def test_the_preview_shows_split_findings_and_tokens(page: Page, small_csv: Path) -> None:
@@ -166,16 +228,103 @@ def test_the_preview_shows_split_findings_and_tokens(page: Page, small_csv: Path
     assert "im_end" in "".join(page.locator("#exact .token.end").all_inner_texts())
 
 
-def test_a_mend_is_applied_at_once(page: Page, tmp_path: Path) -> None:
-    path = tmp_path / "twice.csv"
-    lines = "".join(f"text number {number},{'ab'[number % 2]}\n" for number in range(60))
-    path.write_text(f"text,category\n{lines}text number 0,a\n", encoding="utf-8")
-    drop(page, path)
+@pytest.fixture
+def faulty_csv(tmp_path: Path) -> Path:
+    """Two labels; row 61 repeats row 1, row 62 has an address, row 63 no label."""
+    lines = [f"text number {number} about {'ab'[number % 2] * 3},{'ab'[number % 2]}" for number in range(60)]
+    lines += [lines[0], "write to ann.smith@mail.org about aaa,a", "no label,"]
+    path = tmp_path / "faulty.csv"
+    path.write_text("\n".join(["text,category", *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_mend_is_applied_at_once_and_the_mended_rows_are_taken_away(page: Page, faulty_csv: Path) -> None:
+    drop(page, faulty_csv)
     page.locator("#look").click()
-    expect(page.locator("#removed")).to_contain_text("1 row left out")
-    expect(page.locator("#readiness")).to_contain_text("60 rows")
-    page.locator("#mends input").first.uncheck()
     expect(page.locator("#readiness")).to_contain_text("61 rows")
+    expect(page.locator("#removed")).to_contain_text("2 rows left out")
+    expect(page.locator(".finding", has_text="no output")).to_contain_text("left out already")
+    page.get_by_label("keep one of each", exact=True).uncheck()
+    expect(page.locator("#readiness")).to_contain_text("62 rows")
+    page.get_by_label("mask personal data").check()
+    expect(page.locator("#mended")).to_contain_text("1 × personal data masked")
+    page.get_by_label("keep one of each", exact=True).check()
+    expect(page.locator("#mended")).to_contain_text("1 × same as another row")
+    page.locator("#make-cleaned").click()
+    with page.expect_download() as rows:
+        page.locator("#cleaned-rows").click()
+    cleaned = Path(rows.value.path()).read_text(encoding="utf-8-sig").splitlines()
+    assert len(cleaned) == 62 and cleaned[-1] == "write to [e-mail] about aaa,a"
+    with page.expect_download() as changes:
+        page.locator("#cleaned-changes").click()
+    assert "61,left out" in Path(changes.value.path()).read_text(encoding="utf-8-sig")
+    page.get_by_label("mask personal data").uncheck()
+    expect(page.locator("#cleaned-rows")).to_have_count(0)  # they were made of other rows
+    assert "ann.smith@mail.org" in faulty_csv.read_text(encoding="utf-8")
+
+
+def test_any_row_is_seen_exactly_and_from_the_finding_that_names_it(page: Page, faulty_csv: Path) -> None:
+    drop(page, faulty_csv)
+    page.locator("#look").click()
+    expect(page.locator("#exact .token").first).to_be_visible(timeout=60_000)
+    finding = page.locator(".finding", has_text="personal data")
+    finding.locator("summary").click()
+    finding.get_by_role("link", name="62").click()
+    expect(page.locator("#row input")).to_have_value("62")
+    expect(page.locator("#exact")).to_contain_text("ann.smith@mail.org")
+    page.locator("#walk input").click()
+    page.get_by_role("option", name="rows left out").click()
+    expect(page.locator("#exact")).to_contain_text("left out: same as row 1")
+    page.locator("#row-on").click()
+    expect(page.locator("#exact")).to_contain_text("no label")
+    page.locator("#row input").fill("500")
+    expect(page.locator("#exact")).to_contain_text("There is no row 500")
+
+
+def test_an_answer_and_the_advised_shares_change_the_banner(page: Page, small_csv: Path) -> None:
+    drop(page, small_csv)
+    page.locator("#look").click()
+    expect(page.locator("#readiness")).to_contain_text("the 12 test rows")
+    page.locator("#questions button").first.click()
+    page.locator("#ask-knowledge_changes input").click()
+    page.get_by_role("option", name="every day").click()
+    expect(page.locator("#readiness h2")).to_have_text("Retrieval fits better")
+    page.locator("#ask-requests_a_day input").fill("-5")
+    page.locator("#ask-requests_a_day input").blur()
+    expect(page.locator(".notice")).to_contain_text("requests_a_day is -5")
+    page.locator("#ask-requests_a_day input").fill("5000")
+    page.locator("#ask-requests_a_day input").blur()
+    expect(page.locator(".notice")).to_have_count(0)
+    page.locator("#advised").click()
+    expect(page.locator("#advised")).to_have_count(0)
+    expect(page.locator("#readiness")).not_to_contain_text("the 12 test rows")
+
+
+def test_a_long_look_tells_how_far_it_is_and_can_be_cancelled(
+    page: Page, small_csv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+
+    def slow(*rows, tell, **choices):
+        try:
+            for _ in range(600):
+                tell("Looking very closely", 0.5)
+                time.sleep(0.1)
+        except Cancelled:
+            ended.set()
+            raise
+
+    with monkeypatch.context() as patched:
+        patched.setattr(desk, "examine", slow)
+        drop(page, small_csv)
+        page.locator("#look").click()
+        expect(page.locator("#working")).to_contain_text("Looking very closely")
+        page.locator("#cancel-look").click()
+        expect(page.locator("#readiness")).to_contain_text("Stopped")
+        assert ended.wait(10)
+    page.locator("#look-again").click()
+    expect(page.locator("#readiness h2")).to_be_visible()
+    expect(page.locator("#working")).to_have_count(0)
 
 
 def test_text_of_a_file_never_becomes_part_of_the_page(page: Page, tmp_path: Path) -> None:
@@ -186,7 +335,8 @@ def test_text_of_a_file_never_becomes_part_of_the_page(page: Page, tmp_path: Pat
     drop(page, path)
     page.locator("#look").click()
     expect(page.locator("#exact .token").first).to_be_visible(timeout=60_000)
-    for summary in page.locator("#findings summary").all():
+    expect(page.locator("#findings summary").first).to_be_visible()
+    for summary in page.locator("#findings summary:visible").all():
         summary.click()
     page.wait_for_timeout(500)
     assert page.locator("img[src=x]").count() == 0
@@ -301,8 +451,11 @@ def test_an_unknown_run_in_the_address_is_a_sentence(page: Page, address: str) -
     expect(page.locator(".notice")).to_contain_text("There is no run")
 
 
-def test_programs_have_four_doors(address: str, small_csv: Path) -> None:
+def test_programs_have_four_doors(address: str, small_csv: Path, tmp_path: Path) -> None:
     from gradio_client import Client, handle_file
+
+    second = tmp_path / "second.csv"
+    second.write_text("text,category\none more pear,fruit\none more saw,tool\n", encoding="utf-8")
 
     client = Client(address, verbose=False)
     doors = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
@@ -310,5 +463,12 @@ def test_programs_have_four_doors(address: str, small_csv: Path) -> None:
     answer = client.predict(handle_file(str(small_csv)), "", "", "", 0, api_name="/inspect")
     assert answer["rows"] == 80
     assert answer["columns"] == {"input": "text", "output": "category"}
+    both = client.predict(
+        handle_file(str(small_csv)), "", "", "", 0, "Task: {text}", more_files=[handle_file(str(second))], mends="",
+        api_name="/inspect",
+    )  # fmt: skip
+    assert (both["rows"], both["columns"]["template"], both["mends"]) == (82, "Task: {text}", [])
+    with pytest.raises(Exception, match="There is no column “nobody”"):
+        client.predict(handle_file(str(small_csv)), "", "", "", 0, group="nobody", api_name="/inspect")
     with pytest.raises(Exception, match="There is no run"):
         client.predict("nothing-like-it", api_name="/status")

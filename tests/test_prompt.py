@@ -70,6 +70,47 @@ def test_lengths_count_what_encode_makes(words):
     assert chat.lengths(talk) == [len(chat.encode(row)) for row in talk]
 
 
+@pytest.mark.parametrize("rows", [0, 3])
+def test_both_says_what_is_never_cut(words, rows):
+    prompt = Prompt(words, "classification", LABELS, max_tokens=10_000)
+    examples = [Example(n, "apple " * (n * 40 + 1), LABELS[n % 2]) for n in range(rows)]
+    total, fixed = prompt.both(examples)
+    assert total == prompt.lengths(examples) == [len(prompt.encode(row)) for row in examples]
+    bare = [Example(row.row, "", row.output) for row in examples]
+    assert fixed == [len(prompt.encode(row)) for row in bare]
+
+
+def test_both_of_a_talk_counts_earlier_turns_as_fixed(words):
+    prompt = Prompt(words, "chat", max_tokens=10_000)
+    turns = (("system", "be kind"), ("user", "hi"), ("assistant", "hello"))
+    talk = Example(1, "and the pear?", "yes", (*turns, ("user", "and the pear?")))
+    bare = Example(1, "", "yes", (*turns, ("user", "")))
+    total, fixed = prompt.both([talk])
+    assert total == [len(prompt.encode(talk))] and fixed == [len(prompt.encode(bare))]
+
+
+@pytest.mark.parametrize("spare", [-1, 0, 1, 40])
+def test_a_row_is_refused_where_both_leaves_no_room(words, spare):
+    row = Example(5, "pear " * 200, "because " * 30)
+    _, (fixed,) = Prompt(words, "instruction").both([row])
+    prompt = Prompt(words, "instruction", max_tokens=fixed + spare)
+    if spare > 0:
+        assert len(prompt.encode(row)) <= fixed + spare
+    else:
+        with pytest.raises(FinetuneError, match="instruction and the answer alone"):
+            prompt.encode(row)
+
+
+def test_counts_are_the_same_without_the_fast_way_and_in_small_batches(words, monkeypatch):
+    rows = [Example(n, f"text number {n % 7}, ü €", LABELS[n % 2]) for n in range(25)]
+    prompt = Prompt(words, "classification", LABELS)
+    counted = prompt.both(rows)
+    monkeypatch.setattr("finetune.model.prompt._BATCH", 4)
+    assert prompt.both(rows) == counted
+    monkeypatch.setattr(type(words), "is_fast", False)
+    assert prompt.both(rows) == counted
+
+
 def test_views_cover_the_row_and_mark_its_parts(words):
     text = " ".join(f"pear{number}" for number in range(200))
     prompt = Prompt(words, "classification", LABELS, max_tokens=150)
@@ -80,6 +121,8 @@ def test_views_cover_the_row_and_mark_its_parts(words):
     assert parts["answer"] == "fruit" and parts["end"] == "<|im_end|>"
     assert parts["cut"] and text.endswith(parts["cut"])
     assert len([view for view in views if view.part != "cut"]) == len(prompt.encode(Example(1, text, "fruit")))
+    shown = "".join(view.text for view in views)
+    assert text in shown and shown == prompt.render(prompt.messages(Example(1, text, ""))) + "fruit<|im_end|>"
 
 
 def test_shots_are_earlier_turns_and_do_not_count(words):

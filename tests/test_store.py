@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from finetune import jobs
 from finetune.dataset.example import Example
-from finetune.dataset.report import inspect
 from finetune.errors import FinetuneError
 from finetune.runs import store
 from finetune.training.recipe import Recipe
@@ -62,7 +62,7 @@ def test_a_run_is_made_from_what_inspect_says(tmp_path):
     data = tmp_path / "tickets.csv"
     rows = [f"{label} case number {n},{label}" for n in range(30) for label in ("billing", "technical")]
     data.write_text("text,category\n" + "\n".join(rows) + "\n")
-    found = inspect(data, seed=3)
+    found = jobs.inspect(data, recipe=Recipe(seed=3, base=str(tmp_path / "none")), root=tmp_path)
     run = store.create(tmp_path, report=found, recipe=Recipe(seed=3), name=data.stem)
     assert {part: tuple(run.examples(part)) for part in PARTS} == found.split.parts()
     assert run.report() == json.loads(json.dumps(found.as_json()))

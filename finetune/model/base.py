@@ -135,12 +135,23 @@ def _complete(folder: Path, *, weights: bool) -> bool:
     return all((folder / name).is_file() for name in set(named))
 
 
+def _is_plain(folder: Path) -> bool:
+    """Whether the tokenizer is its file and nothing else: then torch, which AutoTokenizer imports, is not needed."""
+    try:
+        kind = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("tokenizer_class")
+    except (OSError, ValueError):
+        return False
+    return kind in ("TokenizersBackend", "PreTrainedTokenizerFast") and (folder / "tokenizer.json").is_file()
+
+
 @functools.lru_cache(maxsize=4)
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        if _is_plain(folder):
+            from transformers import PreTrainedTokenizerFast as Tokenizer
+        else:
+            from transformers import AutoTokenizer as Tokenizer
+        tokenizer = Tokenizer.from_pretrained(str(folder))
     except (OSError, ValueError, KeyError) as error:
         raise FinetuneError(
             f"The tokenizer of {folder.name} cannot be read: {error}",

@@ -38,7 +38,7 @@ class Recipe:
     warmup: float = _parameter(0.06, "share of the steps in which the learning rate rises", 0, 0.5)
     quantisation: Quantisation = _parameter("nf4", "how the base is held: nf4 is QLoRA (4 bits), none is plain LoRA")
     max_tokens: int = _parameter(
-        512, "longest row in tokens; a longer input is cut at its end, never the answer", 32, 131_072
+        1024, "longest row in tokens; a longer input is cut at its end, never the answer", 32, 131_072
     )
     max_new_tokens: int = _parameter(128, "longest answer generated in the comparison, in tokens", 1, 4096)
     compare_rows: int = _parameter(

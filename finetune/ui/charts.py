@@ -1,4 +1,4 @@
-"""The tables behind the native charts: rows of every label in every part, and the two loss curves."""
+"""The tables behind the native charts of balance and loss: rows of every label in every part, and two curves."""
 
 from __future__ import annotations
 
@@ -6,49 +6,74 @@ from collections.abc import Sequence
 
 import pandas
 
-from finetune.dataset.split import Split
+from finetune.dataset.splitting.split import Split
 from finetune.ui.theme import AMBER, INK, SLATE
 
 PART_COLOURS = {"train": INK, "validation": AMBER, "test": SLATE}
 LOSS_COLOURS = {"training": INK, "validation": AMBER}
-LABELS_SHOWN = 14  # more bars than this are no longer read
+LABELS_SHOWN = 10  # more bars than this are no longer read, on a telephone above all
+NAME = 18  # characters of a label below its bar
+LABELS_LISTED = 200  # lines of the table
 POINTS = 400  # of one curve; more only cost time in the browser
 
 
 def balance(split: Split, labels: dict[str, int]) -> pandas.DataFrame:
-    """Rows by label and part, columns `label`, `rows`, `part`; the smallest labels are summed up as one."""
+    """Rows by label and part, columns `label`, `rows`, `part`; of many labels the largest, without labels by part."""
     parts = split.as_json()
     if not labels:
-        return pandas.DataFrame(
-            [{"label": "all rows", "rows": counts["rows"], "part": name} for name, counts in parts.items()]
-        )
-    largest = sorted(labels, key=lambda label: (-labels[label], label))
-    shown, rest = largest[:LABELS_SHOWN], largest[LABELS_SHOWN:]
-    records = [
-        {"label": label, "rows": counts["labels"].get(label, 0), "part": name}
-        for name, counts in parts.items()
-        for label in shown
-    ]
-    if rest:
-        records += [
-            {
-                "label": f"{len(rest)} others",
-                "rows": sum(counts["labels"].get(label, 0) for label in rest),
-                "part": name,
-            }
+        return pandas.DataFrame([{"label": name, "rows": part["rows"], "part": name} for name, part in parts.items()])
+    largest = sorted(labels, key=lambda label: (-labels[label], label))[:LABELS_SHOWN]
+    names = _names(largest)
+    return pandas.DataFrame(
+        [
+            {"label": names[label], "rows": counts["labels"].get(label, 0), "part": name}
             for name, counts in parts.items()
+            for label in largest
         ]
-    return pandas.DataFrame(records)
+    )
+
+
+def _names(labels: Sequence[str]) -> dict[str, str]:
+    """Labels cut in their middle, where that leaves them apart: labels with one stem differ at their ends."""
+    short = {label: label if len(label) <= NAME else f"{label[: NAME - 8]}…{label[-7:]}" for label in labels}
+    return short if len(set(short.values())) == len(labels) else {label: label for label in labels}
+
+
+def balance_sentence(split: Split, labels: dict[str, int]) -> str:
+    """What the bars show."""
+    rows = {name: len(part) for name, part in split.parts().items()}
+    dealt = f"{rows['train']:,} rows to train on, {rows['validation']:,} to choose by, {rows['test']:,} to judge by"
+    if not labels:
+        return f"{dealt}."
+    total = sum(labels.values())
+    largest, smallest = max(labels, key=labels.__getitem__), min(labels, key=labels.__getitem__)
+    if labels[largest] == labels[smallest]:
+        said = f"{dealt}. Each of the {len(labels):,} labels has {_percent(labels[largest] / total)} of the rows"
+    else:
+        said = (
+            f"{dealt}. The largest label, “{largest[:60]}”, has {_percent(labels[largest] / total)} of the rows, the "
+            f"smallest, “{smallest[:60]}”, {_percent(labels[smallest] / total)}"
+        )
+    drawn = f" The {LABELS_SHOWN} largest of {len(labels):,} labels are drawn." if len(labels) > LABELS_SHOWN else ""
+    return f"{said}.{drawn}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else "under 0.1%"
 
 
 def balance_table(split: Split, labels: dict[str, int]) -> pandas.DataFrame:
-    """The same numbers to read: a line a label, a column a part, and the share of the label."""
+    """The same numbers to read: a line a label, a column a part, and the share of the label; the largest labels."""
     parts = split.as_json()
     total = sum(part["rows"] for part in parts.values()) or 1
     lines = []
-    for label in sorted(labels, key=lambda label: (-labels[label], label)):
+    largest = sorted(labels, key=lambda label: (-labels[label], label))
+    for label in largest[:LABELS_LISTED]:
         counts = [part["labels"].get(label, 0) for part in parts.values()]
         lines.append([label, *counts, f"{sum(counts) / total:.0%}"])
+    if rest := largest[LABELS_LISTED:]:
+        counts = [sum(part["labels"].get(label, 0) for label in rest) for part in parts.values()]
+        lines.append([f"{len(rest):,} others", *counts, f"{sum(counts) / total:.0%}"])
     counts = [part["rows"] for part in parts.values()]
     lines.append(["all rows", *counts, "100%"])
     return pandas.DataFrame(lines, columns=["label" if labels else "", *parts, "share"])

@@ -1,23 +1,32 @@
-"""What lies on the desk of one visitor: the file, how it is read, and the report made from it.
+"""What lies on the desk of one visitor: the files, how they are read, and the report made from them.
 
-A `gr.State` is copied at every event, so it keeps only the small `Data`; tables and reports stay here, in caches that
-every handler shares.
+A `gr.State` is copied at every event, so it keeps only the small `Data`; tables and reports stay here, where every
+handler finds them again.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from finetune.dataset.columns import Mapping, examples, guess
+from finetune.dataset.checks.lengths import Lengths
+from finetune.dataset.checks.likeness import THRESHOLD, text_of
+from finetune.dataset.checks.rowmap import RowMap, row_map
+from finetune.dataset.examine import SEED, Examined, Tell, examine
 from finetune.dataset.example import Example, Task
-from finetune.dataset.load import Table, load
-from finetune.dataset.quality import DEFAULT_MENDS, Finding
-from finetune.dataset.report import Report, look
+from finetune.dataset.finding import Finding
+from finetune.dataset.mapping.columns import Mapping, examples, guess
+from finetune.dataset.mending import DEFAULT_MENDS
+from finetune.dataset.readiness.questions import Questions
+from finetune.dataset.reading.hub import load_hub
+from finetune.dataset.reading.load import Table, load
+from finetune.dataset.report import Choices, Report, conclude, lengths_of
 from finetune.errors import FinetuneError
+from finetune.training.recipe import Recipe
+from finetune.ui.kept import Kept
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 EXAMPLE_FILES = {
@@ -26,33 +35,55 @@ EXAMPLE_FILES = {
     "answers": "answers.jsonl",
     "messy": "messy.csv",
 }
-
+# What is kept at most, in rows over all that is kept: a million rows of a report take about a gigabyte.
+KEPT_ROWS = 2_000_000
+MAP_ROWS = 1500  # points; a browser draws no more with ease
 # A fast tokenizer is not made for two threads at once («Already borrowed»).
 _one_at_a_time = threading.Lock()
 
 
+def _silent(text: str, share: float) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class Data:
-    """A file and every choice that turns it into a report; small, hashable, kept in the page's state."""
+    """Files and every choice that turns them into a report; small, hashable, kept in the page's state.
 
-    path: str
+    Attributes:
+        paths: the files on this machine, in order.
+        name: what the page calls them.
+        test_path: a test file of the user's own.
+        hub: a data set of the Hub in place of files.
+        template, group, time: as in `Mapping`.
+        mends, near, validation, test, seed, questions: as in `Choices`.
+    """
+
+    paths: tuple[str, ...]
     name: str
-    input: tuple[str, ...]
-    output: str | None
-    task: Task
-    mends: tuple[str, ...] = tuple(DEFAULT_MENDS)
+    input: tuple[str, ...] = ()
+    output: str | None = None
+    task: Task = "instruction"
+    test_path: str | None = None
+    hub: str = ""
+    template: str = ""
+    group: str | None = None
+    time: str | None = None
+    mends: tuple[str, ...] = DEFAULT_MENDS
+    near: float = THRESHOLD
     validation: float = 0.15
     test: float = 0.15
     seed: int = 0
+    questions: Questions = field(default_factory=Questions)
 
     @property
     def title(self) -> str:
         """The name without its ending, as the runs carry it."""
-        return Path(self.name).stem
+        return Path(self.name).name.split(".")[0] or "data"
 
 
 @dataclass(frozen=True)
-class Lengths:
+class Whose:
     """Whose tokens are counted: base, folder of fetched models, longest row, instruction put before every input."""
 
     base: str
@@ -61,93 +92,179 @@ class Lengths:
     instruction: str = ""
 
 
-def open_file(path: str, name: str) -> Data:
-    """The file as `guess` reads it. Raises FinetuneError for a file that cannot be used."""
-    mapping = guess(table(path))
-    return Data(path, name, mapping.input, mapping.output, mapping.task)
+_tables = Kept(lambda table: len(table.frame), KEPT_ROWS)
+_examined = Kept(lambda examined: len(examined.examples), KEPT_ROWS)
+_counted = Kept(lambda lengths: 1, 32)
+_maps = Kept(lambda seen: 1, 32)
+_longest = Kept(lambda size: 1, 256)
+_reports = Kept(lambda report: report.rows, KEPT_ROWS)
 
 
-def table(path: str) -> Table:
-    """The table of a file; read once for each state of the file on disk."""
+def open_files(paths: Sequence[str], name: str = "", *, test_path: str | None = None, tell: Tell = _silent) -> Data:
+    """The files as `guess` reads them. Raises FinetuneError for what cannot be used."""
+    data = Data(tuple(paths), name or ", ".join(Path(path).name for path in paths), test_path=test_path)
+    return _guessed(data, tell)
+
+
+def open_hub(hub: str, tell: Tell = _silent) -> Data:
+    """A data set of the Hub. Raises FinetuneError, also where the Hub cannot be reached."""
+    return _guessed(Data((), hub, hub=hub), tell)
+
+
+def _guessed(data: Data, tell: Tell) -> Data:
+    mapping = guess(table(data, tell))
+    chosen = mapping.input or ((mapping.messages,) if mapping.messages else ())
+    return Data(data.paths, data.name, chosen, mapping.output, mapping.task, test_path=data.test_path, hub=data.hub)
+
+
+def table(data: Data, tell: Tell = _silent) -> Table:
+    """The table of the files; read once for each state of the files on disk."""
+    return _tables.get(_source(data), lambda: _load(data, tell))
+
+
+def _load(data: Data, tell: Tell) -> Table:
+    return load_hub(data.hub, tell=tell) if data.hub else load(data.paths, test=data.test_path, tell=tell)
+
+
+def _source(data: Data) -> Hashable:
+    """What the table depends on. Raises FinetuneError where an upload is gone."""
     try:
-        modified = Path(path).stat().st_mtime_ns
+        modified = tuple(Path(path).stat().st_mtime_ns for path in (*data.paths, *filter(None, (data.test_path,))))
     except OSError:
         raise FinetuneError("The file is no longer on this machine.", hint="Drop it once more.") from None
-    return _table(path, modified)
-
-
-@lru_cache(maxsize=8)
-def _table(path: str, modified: int) -> Table:
-    return load(Path(path))
+    return data.paths, data.test_path, data.hub, modified
 
 
 def mapping_of(data: Data) -> Mapping:
     """The mapping that the choices make. Raises FinetuneError when they do not fit the file."""
-    if not data.input:
+    if not data.input and not data.template.strip():
         raise FinetuneError("No column is chosen as the input.", hint="Choose at least one.")
-    return guess(table(data.path), input=data.input, output=data.output, task=data.task)
+    return guess(
+        table(data), input=data.input, output=data.output, task=data.task, template=data.template, group=data.group,
+        time=data.time,
+    )  # fmt: skip
 
 
 def read_rows(data: Data) -> tuple[list[Example], list[Finding]]:
     """The rows that can be used, and what was found about those that cannot."""
-    return examples(table(data.path), mapping_of(data))
+    return examples(table(data), mapping_of(data))
 
 
-def report_of(data: Data, lengths: Lengths | None = None) -> Report:
-    """The report of the file under these choices; with `lengths` it also knows which rows would be cut.
+def examined_of(data: Data, tell: Tell = _silent) -> Examined:
+    """The rows with all that is wrong with them; made once for a mapping and a threshold, whatever is mended."""
+    key = (_source(data), _mapped(data), data.near)
+    return _examined.get(key, lambda: examine(table(data), mapping_of(data), near=data.near, tell=tell))
 
-    Raises FinetuneError, also when the tokenizer of the base cannot be had.
+
+def _mapped(data: Data) -> Hashable:
+    # Group and time decide the split alone, but the mapping that `Examined` carries holds them.
+    return data.input, data.output, data.task, data.template, data.group, data.time
+
+
+def report_of(data: Data, whose: Whose | None = None, compared: int = 0, tell: Tell = _silent) -> Report:
+    """The report of the files under these choices; with `whose` it also knows which rows would be cut.
+
+    Args:
+        compared: test rows that the comparison will take at most; 0 takes all.
+
+    Raises:
+        FinetuneError: also when the tokenizer of the base cannot be had.
+        Cancelled: `tell` raised it.
     """
-    table(data.path)  # says so where the upload is gone
-    return _report(data, lengths, Path(data.path).stat().st_mtime_ns)
+
+    def make() -> Report:
+        examined = examined_of(data, lambda text, share: tell(text, 0.75 * share))
+        lengths = pieces = None
+        if whose is not None:
+            lengths = _lengths_of(data, examined, whose, lambda text, share: tell(text, 0.75 + 0.1 * share))
+            pieces = partial(_pieces, whose)
+        choices = Choices(
+            mends=data.mends, near=data.near, validation=data.validation, test=data.test, seed=data.seed,
+            max_tokens=whose.max_tokens if whose else Recipe.max_tokens, compared_rows=compared,
+            questions=data.questions,
+        )  # fmt: skip
+        tell("Splitting the rows", 0.85)
+        return conclude(examined, choices, lengths, pieces=pieces)
+
+    return _reports.get((_source(data), data, whose, compared), make)
 
 
-@lru_cache(maxsize=16)
-def _report(data: Data, lengths: Lengths | None, modified: int) -> Report:
-    count = None
-    if lengths is not None:
+def is_counted(data: Data, whose: Whose) -> bool:
+    """Whether the tokens of these rows are known already, so that a report with them costs no more than one without."""
+    return _counted.has((_source(data), _mapped(data), whose))
 
-        def count(rows: Sequence[Example], task: Task, labels: list[str]) -> list[int]:
-            prompt = prompt_of(lengths, task, labels)
-            with _one_at_a_time:
-                return prompt.lengths(rows)
 
-    return look(
-        table(data.path),
-        mapping_of(data),
-        mends=data.mends,
-        validation=data.validation,
-        test=data.test,
-        seed=data.seed,
-        max_tokens=lengths.max_tokens if lengths else 512,
-        count_tokens=count,
-    )
+def _lengths_of(data: Data, examined: Examined, whose: Whose, tell: Tell) -> Lengths:
+    def make() -> Lengths:
+        def counting(task: Task, labels: list[str]):
+            both = prompt_of(whose, task, labels).both
+
+            def count(rows: Sequence[Example]) -> tuple[Sequence[int], Sequence[int]]:
+                with _one_at_a_time:
+                    return both(rows)
+
+            return count
+
+        return lengths_of(examined, whose.max_tokens, counting, tell)
+
+    return _counted.get((_source(data), _mapped(data), whose), make)
+
+
+def _pieces(whose: Whose, words: Sequence[str]) -> list[int]:
+    """How many tokens each of some words takes in the middle of a text."""
+    from finetune.model.base import tokenizer
+
+    found = tokenizer(whose.base, cache=whose.cache)
+    with _one_at_a_time:
+        return list(map(len, found([f" {word}" for word in words], add_special_tokens=False)["input_ids"]))
+
+
+def map_key(data: Data) -> Hashable:
+    """What the map of the rows depends on."""
+    return _source(data), _mapped(data)
+
+
+def map_of(data: Data) -> RowMap:
+    """A sample of the rows as points, rows with the same words near each other; the most doubtful ones are among them."""
+
+    def make() -> RowMap:
+        examined = examined_of(data)
+        labels = [one.output for one in examined.examples] if data.task == "classification" else None
+        found = examined.suspects
+        doubted = () if found is None else found.flagged[found.probability.argsort()[::-1]]
+        texts = [text_of(one) for one in examined.examples]
+        return row_map(texts, labels, seed=SEED, limit=MAP_ROWS, include=doubted)
+
+    return _maps.get(map_key(data), make)
 
 
 def longest(data: Data) -> int | None:
     """The longest row in tokens, about: by its characters, which needs no tokenizer. None where nothing is read."""
+
+    def make() -> int:
+        # Three characters a token is on the safe side in European languages; the frame around a row takes some 64.
+        sizes = (
+            len(row.input) + len(row.output) + sum(len(text) for _, text in row.context) for row in read_rows(data)[0]
+        )
+        return max(sizes, default=0) // 3 + 64
+
     try:
-        rows = read_rows(data)[0]
+        return _longest.get((_source(data), _mapped(data)), make)
     except FinetuneError:
         return None
-    # Three characters a token is on the safe side in European languages; the template around a row takes some 64.
-    sizes = (len(row.input) + len(row.output) + sum(len(text) for _, text in row.context) for row in rows)
-    return max(sizes, default=0) // 3 + 64
 
 
-def prompt_of(lengths: Lengths, task: Task, labels: Sequence[str]):
+def prompt_of(whose: Whose, task: Task, labels: Sequence[str]):
     """The `Prompt` as the run would build it. transformers is imported here, not before."""
     from finetune.model.base import tokenizer
     from finetune.model.prompt import Prompt
 
-    found = tokenizer(lengths.base, cache=lengths.cache)
-    return Prompt(found, task, labels, lengths.instruction, lengths.max_tokens)
+    found = tokenizer(whose.base, cache=whose.cache)
+    return Prompt(found, task, labels, whose.instruction, whose.max_tokens)
 
 
-def tokens_of(lengths: Lengths, report: Report, row: int | None) -> list:
-    """The tokens of one row of the report; of its first, where that row is not in it."""
-    rows = {example.row: example for part in report.split.parts().values() for example in part}
-    example = rows.get(row) or rows[min(rows)]
-    prompt = prompt_of(lengths, report.task, list(report.labels))
+def tokens_of(whose: Whose, report: Report, example: Example) -> list:
+    """The tokens of one example, as the model would see them."""
+    prompt = prompt_of(whose, report.task, list(report.labels))
     with _one_at_a_time:
         return prompt.tokens(example)

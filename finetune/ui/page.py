@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from finetune.dataset.records import MAX_BYTES
+from finetune.dataset.reading.records import MAX_BYTES
 from finetune.errors import FinetuneError
 from finetune.runs.store import default_root, model_cache
 from finetune.ui import api, compare, desk, earlier, preview, strip, train, upload
@@ -174,7 +174,8 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
         tr.see.click(lambda: gr.Tabs(selected="compare"), None, [tabs], **private)
         up.go.click(lambda: gr.Tabs(selected="preview"), None, [tabs], **private)
         pre.go.click(lambda: gr.Tabs(selected="train"), None, [tabs], **private)
-        preview.connect(pre, [preview_tab.select], [tr.base, tr.other, tr.more["max_tokens"], tr.more["instruction"]])
+        form = [tr.base, tr.other, *(tr.more[name] for name in preview.MORE)]
+        preview.connect(pre, [preview_tab.select], form)
         api.publish(root)
     page.queue(max_size=QUEUE)
     return page

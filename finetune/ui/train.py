@@ -14,7 +14,7 @@ from finetune.runs import supervise
 from finetune.runs.store import Status, create, find_run, model_cache
 from finetune.training.recipe import Recipe
 from finetune.ui import charts, desk, need, settings
-from finetune.ui.desk import Data, Lengths
+from finetune.ui.desk import Data, Whose
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar, choices_list, outcome
 from finetune.ui.story import Story
@@ -148,8 +148,9 @@ class Train:
             )
         recipe = self.recipe(data, *form)
         # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
-        lengths = Lengths(recipe.base, model_cache(self.root), recipe.max_tokens, recipe.instruction)
-        report = desk.report_of(data, lengths if "drop_long" in data.mends else None)
+        whose = Whose(recipe.base, model_cache(self.root), recipe.max_tokens, recipe.instruction)
+        needed = "drop_long" in data.mends or desk.is_counted(data, whose)
+        report = desk.report_of(data, whose if needed else None, recipe.compare_rows)
         run = create(self.root, report=report, recipe=recipe, name=data.title)
         supervise.start(run)
         return {self.run: run.id, self.form: gr.Accordion(open=False)}
