@@ -426,3 +426,16 @@ def test_a_large_table_is_told_with_its_own_numbers():
     assert mapping.task == "classification" and "9 short values over 30,000 rows" in mapping.reasons[-1]
     free = table_of({"question": texts(rows), "answer": texts(rows, "in {}")})
     assert "20,000 rows that were looked at" in guess(free).reasons[-1]
+
+
+def test_an_empty_last_answer_is_not_replaced_by_an_earlier_one(tmp_path):
+    talk = [("user", "tea?"), ("assistant", "Gladly."), ("user", "with milk?"), ("assistant", "")]
+    path = tmp_path / "chats.jsonl"
+    rows = [talk, talk[:2], [*talk[:3], ("assistant", "No, thank you.")]]
+    with path.open("w") as file:
+        for row in rows:
+            file.write(json.dumps({"messages": [{"role": role, "content": text} for role, text in row]}) + "\n")
+    table = load(path)
+    kept, findings = examples(table, guess(table))
+    assert [(example.row, example.output) for example in kept] == [(2, "Gladly."), (3, "No, thank you.")]
+    assert [(finding.kind, finding.rows) for finding in findings] == [("empty", (1,))]

@@ -176,3 +176,24 @@ def test_planted_variants_are_found():
 def test_keys():
     assert label_key("A/B  Test!") == label_key("a/b-test") and label_key("-1") != label_key("1")
     assert label_key("1-2") == label_key("1 2") != label_key("12")
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"),
+    [
+        ("git card balance", "gift card balance"),
+        ("gift cadr balance", "gift card balance"),
+        ("damaged oon arrival", "damaged on arrival"),
+        ("damaged on rrival", "damaged on arrival"),
+    ],
+)
+def test_short_words_and_first_letters_count_where_the_rest_agrees(slip, meant):
+    assert spellings({meant: 100, slip: 2, "refund": 90}) == {slip: meant}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("gold card lost", "old card lost"), ("card not received", "card now received"), ("top up late", "tip up late")],
+)
+def test_short_words_that_are_other_words(one, other):
+    assert spellings({one: 100, other: 2, "refund": 90}) == {}

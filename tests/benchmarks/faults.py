@@ -253,6 +253,7 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--banking77", type=Path)
+    parser.add_argument("--details", action="store_true", help="also each kind of edit, of personal data and of decoys")
     parser.add_argument(
         "--misses", type=int, default=0, help="how many misses of each fault to show, on standard error"
     )

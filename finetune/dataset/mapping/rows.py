@@ -12,7 +12,14 @@ from finetune.dataset.finding import APPLIED, Finding, rows_text
 from finetune.dataset.mapping.mapping import Mapping
 from finetune.dataset.mapping.template import cell_text, render_rows
 from finetune.dataset.reading.collector import paused
-from finetune.dataset.reading.conversation import TOOL_COLUMNS, as_conversation, exchange, ignored, said
+from finetune.dataset.reading.conversation import (
+    TOOL_COLUMNS,
+    as_conversation,
+    ends_in_silence,
+    exchange,
+    ignored,
+    said,
+)
 from finetune.dataset.reading.table import Table
 
 # Cells beside a conversation that describe no tool.
@@ -96,6 +103,8 @@ def _chat(table: Table, mapping: Mapping) -> tuple[list[Example], list[Finding]]
         turns = (as_conversation(cell) or []) + _answer_turns(answer)
         spoken = said(turns)
         context, reply = exchange([("system", system), *spoken] if system else spoken)
+        if ends_in_silence(turns):
+            context, reply = (), ""
         made.append(Example(row, context[-1][1], reply, context) if context else Example(row, "", ""))
         left = ignored(turns)
         if left.tools:

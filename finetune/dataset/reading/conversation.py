@@ -70,6 +70,14 @@ def exchange(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], str]:
     return tuple(merged[: question + 1]), merged[answer][1]
 
 
+def ends_in_silence(turns: Sequence[dict]) -> bool:
+    """Whether the last turn is the assistant's and says nothing: then an earlier answer is not what was meant."""
+    spoken = [turn for turn in turns if _role(turn) not in _TOOLS]
+    if not spoken or _role(spoken[-1]) != "assistant" or any(spoken[-1].get(key) for key in _CALLS):
+        return False
+    return not _content(spoken[-1])
+
+
 @dataclass(frozen=True, slots=True)
 class Ignored:
     """What of a conversation is not learned: turns of tools and calls of them, and parts that are no text."""

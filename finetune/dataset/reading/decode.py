@@ -39,7 +39,10 @@ _BOMS: tuple[tuple[bytes, str], ...] = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1f\x7f]")
-_FOREIGN_LINES = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+_FOREIGN = re.compile(rb"[\x80-\xff]+")
+_LINE_END = re.compile(rb"[\r\n]")
+# Bytes before and behind a place that are looked at with it.
+_AROUND = 2048
 _SAMPLE = 65_536
 _STEP = 1 << 20
 _HINT = "Save the table as CSV or JSONL and load that."
@@ -188,15 +191,21 @@ def _utf16_without_mark(head: bytes) -> str:
 
 
 def _foreign_lines(content: Content) -> bytes:
-    """The first lines with a byte beyond ASCII, up to a sample."""
+    """The first lines with a byte beyond ASCII, long ones in part, up to a sample."""
     lines: list[bytes] = []
     size = 0
     for chunk in _chunks(content):
-        if chunk.isascii():
-            continue
-        for match in _FOREIGN_LINES.finditer(chunk):
-            lines.append(match.group()[:4096])
-            size += len(lines[-1])
+        done = 0
+        for match in _FOREIGN.finditer(chunk):
+            place = match.start()
+            if place < done:
+                continue
+            before = chunk[max(done, place - _AROUND) : place]
+            after = chunk[place : place + _AROUND]
+            start = place - len(before) + max(before.rfind(b"\n"), before.rfind(b"\r")) + 1
+            done = place + len(_LINE_END.split(after, maxsplit=1)[0])
+            lines.append(chunk[start:done])
+            size += done - start
             if size > _SAMPLE:
                 return b"\n".join(lines)
     return b"\n".join(lines)
