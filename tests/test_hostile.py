@@ -66,7 +66,8 @@ PIECES = st.sampled_from(
     + ["sep=;\n", "=1+1", "text,label\n"]
 )
 SOUP = st.lists(PIECES, max_size=80).map("".join)
-RAGGED = st.lists(st.lists(TEXTS, max_size=5), min_size=1, max_size=8).map(
+ROWS = st.lists(TEXTS, max_size=5) | st.tuples(TEXTS, TEXTS).map(list)
+RAGGED = st.lists(ROWS, min_size=1, max_size=8).map(
     lambda rows: "\n".join(",".join(row) for row in [["text", "label"], *rows])
 )
 VALUES = st.recursive(
@@ -102,13 +103,22 @@ WIDE = st.integers(1, 3000).map(lambda n: "," * n + "\n" + ("a," * n + "\n") * 3
 FLAT = st.dictionaries(st.sampled_from("abcd"), SMALL_TEXTS | st.none(), min_size=1, max_size=4)
 TABLES = st.lists(FLAT, min_size=1, max_size=6).map(parquet)
 
-TEXT_FILES = st.one_of(SOUP, RAGGED, JSONL, ARRAYS, PRETTY, DEEP, WIDE)
-PLAIN = st.one_of(st.tuples(TEXT_FILES, ENCODINGS).map(encoded), st.binary(max_size=2000), TABLES)
-PACKED = st.one_of(PLAIN, PLAIN.map(gzip.compress), PLAIN.map(zstd), PLAIN.map(lambda data: b"\x1f\x8b\x08" + data))
-FILES = st.one_of(
-    PACKED,
-    st.tuples(PACKED, st.floats(0, 1)).map(lambda parts: cut(*parts)),
-    st.tuples(PACKED, st.floats(0, 1), st.binary(min_size=1, max_size=8)).map(lambda parts: damaged(*parts)),
+
+def drawn(*strategies: tuple[int, st.SearchStrategy]) -> st.SearchStrategy:
+    """One of some strategies, each as often as its weight says: `one_of` would spread them out evenly."""
+    weighted = [strategy for weight, strategy in strategies for _ in range(weight)]
+    return st.sampled_from(weighted).flatmap(lambda strategy: strategy)
+
+
+TEXT_FILES = drawn((3, SOUP), (4, RAGGED), (4, JSONL), (2, ARRAYS), (2, PRETTY), (1, DEEP), (1, WIDE))
+PLAIN = drawn((8, st.tuples(TEXT_FILES, ENCODINGS).map(encoded)), (1, st.binary(max_size=2000)), (2, TABLES))
+PACKED = drawn(
+    (6, PLAIN), (1, PLAIN.map(gzip.compress)), (1, PLAIN.map(zstd)), (1, PLAIN.map(lambda data: b"\x1f\x8b\x08" + data))
+)
+FILES = drawn(
+    (3, PACKED),
+    (1, st.tuples(PACKED, st.floats(0, 1)).map(lambda parts: cut(*parts))),
+    (1, st.tuples(PACKED, st.floats(0, 1), st.binary(min_size=1, max_size=8)).map(lambda parts: damaged(*parts))),
 )
 NAMES = st.sampled_from(["f.csv", "f.tsv", "f.txt", "f.json", "f.jsonl", "f.parquet", "f.csv.gz", "f.jsonl.zst", "f"])
 
@@ -138,7 +148,7 @@ def survives(data: bytes, name: str) -> None:
 HOSTILE = {"derandomize": True, "deadline": None, "suppress_health_check": list(HealthCheck), "database": None}
 
 
-@settings(max_examples=300, **HOSTILE)
+@settings(max_examples=400, **HOSTILE)
 @given(FILES, NAMES)
 def test_hostile_files(data, name):
     survives(data, name)
