@@ -16,7 +16,7 @@ from finetune.dataset.checks.elements import STEP, taken
 Tell = Callable[[str, float], None]
 
 _MISSED = 0.004  # chance that a pair exactly at the threshold shares no band
-_BANDS_AT_ONCE = 6
+_BANDS_AT_ONCE = 2
 _PAIRS_AT_ONCE = 200_000
 _PAIRS_OF_A_BAND = 2_000_000
 _WINDOW = 40
@@ -59,7 +59,7 @@ def near_pairs(
 
 def _bands(threshold: float) -> tuple[int, int]:
     """Rows of a band and number of bands: the longer the bands the fewer candidates, while few pairs are missed."""
-    rows = 6 if threshold >= 0.75 else 4 if threshold >= 0.6 else 3
+    rows = 8 if threshold >= 0.75 else 4 if threshold >= 0.6 else 3
     bands = math.ceil(math.log(_MISSED) / math.log(1 - min(threshold, 0.99) ** rows))
     return rows, max(4, bands)
 

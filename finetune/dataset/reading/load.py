@@ -72,7 +72,7 @@ def _checked(table: Table) -> Table:
 def _table(content: Content, tell: Tell | None) -> Table:
     notes: list[str] = []
     with content.open() as file:
-        is_parquet = file.read(4) == SIGNATURE
+        is_parquet = content.path is not None and file.read(4) == SIGNATURE
     if is_parquet:
         records, format_, encoding = read_parquet(content, tell), "parquet", "utf-8"
     else:

@@ -48,7 +48,7 @@ class Objects:
                     continue
             elif len(column) < rows:  # rows before this one did not have the key
                 column.extend([""] * (rows - len(column)))
-            if len(value) <= 40 and len(known) < _REMEMBERED and isinstance(value, str):
+            if len(value) <= 80 and len(known) < _REMEMBERED and isinstance(value, str):
                 value = known.setdefault(value, value)
             column.append(value)
         self.result.rows.append(row)

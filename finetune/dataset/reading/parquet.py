@@ -1,7 +1,11 @@
-"""A Parquet file becomes rows of cells, a part at a time."""
+"""A Parquet file becomes rows of cells, a part at a time; a process of its own reads it, which damage may end."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.dataset.reading.arrow import Batches
@@ -10,15 +14,11 @@ from finetune.dataset.reading.records import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, R
 from finetune.errors import FinetuneError
 
 if TYPE_CHECKING:
-    import pyarrow.parquet
+    import pyarrow as pa
 
 SIGNATURE = b"PAR1"
-# Bytes and rows that are held as an Arrow table at a time. Few rows: a value of a megabyte that is stored once may
-# stand in all of them.
-_PART = 16_000_000
-_ROWS = 256
-# Bytes a value below which a column is one of a few values that repeat.
-_BYTES = 16
+_CHILD = Path(__file__).with_name("parquet_child.py")
+_TOO_MUCH = "too much: "  # what the child says first of a file that holds too much
 
 
 def read_parquet(content: Content, tell: Tell | None = None) -> Records:
@@ -28,67 +28,83 @@ def read_parquet(content: Content, tell: Tell | None = None) -> Records:
         FinetuneError: the file is damaged, encrypted, or holds more than is held here.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     batches = Batches()
-    # pyarrow tells of damage in many ways, from its own kinds of error to those of the codec behind it.
-    told = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError)
-    try:
-        with content.open() as stream, pq.ParquetFile(stream) as file:
-            metadata = file.metadata
-            _check(metadata)
-            few = _repeating(metadata)
-        with content.open() as stream, pq.ParquetFile(stream, read_dictionary=few) as file:
-            rows = 0
-            for batch in file.iter_batches(batch_size=_rows_at_once(metadata), use_threads=False):
+    with subprocess.Popen(
+        [sys.executable, "-P", str(_CHILD), str(content.path), str(MAX_ROWS), str(MAX_COLUMNS), str(2 * MAX_BYTES)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as child:
+        try:
+            for batch, share in _batches(child):
                 batches.add(batch)
-                rows += batch.num_rows
                 if batches.held > 2 * MAX_BYTES:
-                    raise _too_much(metadata, batches.held)
+                    raise _too_much(f"more than {2 * MAX_BYTES / 1e6:,.0f} MB of values")
                 if tell:
-                    tell("Reading the rows", min(0.99, rows / max(metadata.num_rows, 1)))
-    except told as error:
-        why = " ".join(str(error).split())[:200] or type(error).__name__
-        raise FinetuneError(
-            f"The Parquet file is damaged: {why.rstrip('.')}.", hint="Write or download it again, or save it as JSONL."
-        ) from None
+                    tell("Reading the rows", share)
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+            child.kill()
+            raise _damaged(str(error)) from None
+        finally:
+            if child.poll() is None and sys.exc_info()[0] is not None:
+                child.kill()
+        assert child.stderr is not None
+        said = child.stderr.read().decode("utf-8", "replace").strip()
+    if child.returncode:
+        if said.startswith(_TOO_MUCH):
+            raise _too_much(said.removeprefix(_TOO_MUCH))
+        # Ended by a signal it has said nothing, or what C++ says last.
+        raise _damaged(said if child.returncode == 3 else said.rpartition("what():")[2] or "it cannot be read")
     result = batches.objects.finish()
     result.notes += batches.notes()
     return result
 
 
-def _check(metadata: pyarrow.parquet.FileMetaData) -> None:
-    """Raises FinetuneError where the file says that it holds too much."""
-    size = _size(metadata)
-    if metadata.num_rows > MAX_ROWS or metadata.num_columns > MAX_COLUMNS or size > 2 * MAX_BYTES:
-        raise _too_much(metadata, size)
+def _batches(child: subprocess.Popen) -> Iterator[tuple[pa.RecordBatch, float]]:
+    """What the child writes, and the share that it is of the whole; nothing where it has nothing to write."""
+    import pyarrow as pa
+
+    assert child.stdout is not None
+    rows, read = child.stdout.readline(), 0
+    if not rows.strip().isdigit():
+        return
+    try:
+        stream = pa.ipc.open_stream(child.stdout)
+    except pa.ArrowInvalid:  # it ended before the first batch, and says why
+        return
+    with stream:
+        for batch in _until_it_ends(stream, child):
+            read += batch.num_rows
+            yield batch, min(0.99, read / max(int(rows), 1))
 
 
-def _size(metadata: pyarrow.parquet.FileMetaData) -> int:
-    return sum(metadata.row_group(part).total_byte_size for part in range(metadata.num_row_groups))
+def _until_it_ends(stream: pa.RecordBatchReader, child: subprocess.Popen) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream; one that breaks off because its writer has ended is told by that writer."""
+    import pyarrow as pa
+
+    while True:
+        try:
+            batch = stream.read_next_batch()
+        except StopIteration:
+            return
+        except (pa.ArrowInvalid, OSError):
+            if child.wait():
+                return
+            raise
+        yield batch
 
 
-def _repeating(metadata: pyarrow.parquet.FileMetaData) -> list[str]:
-    """The columns with a few values that repeat: read as such, each value is in memory once, however often it stands."""
-    sizes: dict[str, list[int]] = {}
-    for part in range(metadata.num_row_groups):
-        group = metadata.row_group(part)
-        for place in range(metadata.num_columns):
-            column = group.column(place)
-            if column.physical_type == "BYTE_ARRAY" and "." not in column.path_in_schema:
-                total = sizes.setdefault(column.path_in_schema, [0, 0])
-                total[0] += column.total_uncompressed_size
-                total[1] += column.num_values
-    return [name for name, (size, values) in sizes.items() if size < _BYTES * values]
-
-
-def _rows_at_once(metadata: pyarrow.parquet.FileMetaData) -> int:
-    return max(1, min(_ROWS, _PART * metadata.num_rows // max(_size(metadata), 1)))
-
-
-def _too_much(metadata: pyarrow.parquet.FileMetaData, size: int) -> FinetuneError:
+def _damaged(why: str) -> FinetuneError:
+    why = " ".join(why.split())[:200].rstrip(".") or "it breaks off"
     return FinetuneError(
-        f"The Parquet file has {metadata.num_rows:,} rows, {metadata.num_columns:,} columns and {size / 1e6:,.0f} MB of "
-        f"values; {MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {2 * MAX_BYTES / 1e6:,.0f} MB are read.",
+        f"The Parquet file is damaged: {why}.", hint="Write or download it again, or save it as JSONL."
+    )
+
+
+def _too_much(what: str) -> FinetuneError:
+    return FinetuneError(
+        f"The Parquet file has {what}; {MAX_ROWS:,} rows, {MAX_COLUMNS:,} columns and {2 * MAX_BYTES / 1e6:,.0f} MB of "
+        "values are read.",
         hint="Take a part of it: a few thousand rows are enough to fine-tune.",
     )
