@@ -13,7 +13,7 @@ import pytest
 
 from finetune.dataset.reading import parquet
 from finetune.dataset.reading.load import load
-from finetune.errors import FinetuneError
+from finetune.errors import Cancelled, FinetuneError
 
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
 
@@ -75,7 +75,7 @@ def test_nested_columns_and_conversations(read):
 
 
 def test_labels_that_repeat_are_in_memory_once(read):
-    labels = ["a long name of a label that stands in every second row, again and again, until the end", "b"] * 500
+    labels = ["a name of a label that stands in every second row, again and again", "b"] * 500
     table = read({"text": [f"t{n}" for n in range(1000)], "label": labels, "c": pa.array(labels).dictionary_encode()})
     for name in ("label", "c"):
         assert table.frame[name].to_list() == labels
@@ -105,7 +105,7 @@ def test_damage_is_a_sentence(tmp_path: Path):
     path = tmp_path / "data.parquet"
     pq.write_table(pa.table({"text": [f"t{n}" * 5 for n in range(2000)], "label": ["a", "b"] * 1000}), path)
     whole = path.read_bytes()
-    for place in range(8, len(whole), max(1, len(whole) // 60)):
+    for place in range(8, len(whole), max(1, len(whole) // 12)):
         for data in (whole[:place], whole[:place] + b"\xff\0\xff" + whole[place + 3 :]):
             path.write_bytes(data)
             try:
@@ -114,12 +114,41 @@ def test_damage_is_a_sentence(tmp_path: Path):
                 assert "\n" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("import os; os.abort()", "it cannot be read"),
+        (
+            "import sys; print(5, flush=True); sys.stderr.write('  what():  no such level'); sys.exit(-6)",
+            "no such level",
+        ),
+        ("import sys; print('oops', file=sys.stderr); sys.exit(3)", "oops"),
+        ("print(5)", "it cannot be read"),
+    ],
+)
+def test_a_file_that_ends_the_process_that_reads_it(read, tmp_path, monkeypatch, script, said):
+    """As pyarrow 26 does on some damaged files: an exception of C++ that nobody catches."""
+    (tmp_path / "child.py").write_text(script)
+    monkeypatch.setattr(parquet, "_CHILD", tmp_path / "child.py")
+    with pytest.raises(FinetuneError, match=f"The Parquet file is damaged: {said}"):
+        read({"text": ["a"], "label": ["b"]})
+
+
+def test_cancelling_ends_the_process(read, tmp_path):
+    def stop(what: str, share: float) -> None:
+        raise Cancelled
+
+    pq.write_table(pa.table({"text": ["a"] * 5000, "label": ["b"] * 5000}), tmp_path / "x.parquet")
+    with pytest.raises(Cancelled):
+        load(tmp_path / "x.parquet", tell=stop)
+
+
 def test_too_much_is_refused_from_what_the_file_says(read, monkeypatch):
     monkeypatch.setattr(parquet, "MAX_ROWS", 10)
     with pytest.raises(FinetuneError, match="The Parquet file has 11 rows, 2 columns"):
         read({"text": ["a"] * 11, "label": ["b"] * 11})
     monkeypatch.setattr(parquet, "MAX_ROWS", 10**6)
     monkeypatch.setattr(parquet, "MAX_BYTES", 20_000)
-    with pytest.raises(FinetuneError, match="The Parquet file has 3,000 rows"):
+    with pytest.raises(FinetuneError, match="The Parquet file has more than 0 MB of values"):
         # Values that are stored once and stand in every row count as often as they stand.
         read({"text": ["a longer text, the same in all of them"] * 3000, "n": list(range(3000))})

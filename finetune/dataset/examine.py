@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from finetune.dataset.checks import languages
 from finetune.dataset.checks.answers import answer_findings
 from finetune.dataset.checks.duplicates import duplicate_findings
 from finetune.dataset.checks.encoding import encoding_findings
@@ -65,6 +67,7 @@ def examine(
         return lambda text, share: tell(text, start + (end - start) * share)
 
     tell("Reading the rows", 0.0)
+    threading.Thread(target=languages.prepare, daemon=True).start()
     task = mapping.task
     made, findings = examples(table, mapping)
     if not made:

@@ -89,6 +89,11 @@ def languages(texts: Sequence[str], *, seed: int = 0, sample: int = 20_000) -> L
     return Languages(len(long), _NAMES[main], foreign)
 
 
+def prepare() -> None:
+    """Loads the model, which can be done by a thread while other things are looked at."""
+    _identifier()
+
+
 def _says_enough(text: str) -> bool:
     return len(text) >= _CHARACTERS or text.count(" ") >= _WORDS - 1
 

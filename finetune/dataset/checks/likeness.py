@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune.dataset.checks.elements import Tell, elements_of, mixed, without_frame
+from finetune.dataset.checks.elements import Tell, elements_of, mixed, taken, without_frame
 from finetune.dataset.checks.minhash import near_pairs
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
@@ -73,7 +73,10 @@ def likeness(texts: Sequence[str], *, threshold: float = THRESHOLD, tell: Tell =
     exact = _exact(texts, bag)
     first = np.sort(np.unique(bag, return_index=True)[1])  # one text of each bag
     first = first[np.diff(offsets)[first] > 0]
-    pairs, similarity = near_pairs(elements, hashes, offsets, first, threshold, tell)
+    if len(first) < len(texts):  # the names are bound anew, so that there are never two of these long arrays
+        elements = taken(elements, offsets, first)[0]
+        hashes, offsets = taken(hashes, offsets, first)
+    pairs, similarity = near_pairs(elements, hashes, offsets, threshold, tell)
     pairs = np.sort(bag[first[pairs]], axis=1) if len(pairs) else pairs
     return Likeness(exact, bag, pairs, similarity, _clusters(bag, pairs), threshold)
 

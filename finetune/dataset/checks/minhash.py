@@ -23,17 +23,23 @@ _WINDOW = 40
 
 
 def near_pairs(
-    elements: np.ndarray, hashes: np.ndarray, offsets: np.ndarray, chosen: np.ndarray, threshold: float, tell: Tell
+    elements: np.ndarray, hashes: np.ndarray, offsets: np.ndarray, threshold: float, tell: Tell
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of places in `chosen` (ascending) that share enough, and how much."""
+    """Pairs of sets that share enough, and how much.
+
+    Args:
+        elements, offsets: the sets one after the other, and where each begins and ends, shape (n + 1,).
+        hashes: of the elements.
+        threshold: Jaccard similarity from which a pair is told.
+
+    Returns:
+        (m, 2) places, the lower one first, in order; (m,) similarities.
+    """
     from rensa import RMinHash, RMinHashLSH
 
-    none = np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32)
-    if len(chosen) < 2 or threshold == 1:
-        return none
-    if len(chosen) < len(offsets) - 1:
-        elements, _ = taken(elements, offsets, chosen)
-        hashes, offsets = taken(hashes, offsets, chosen)
+    total = len(offsets) - 1
+    if total < 2 or threshold == 1:
+        return np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32)
     rows, bands = _bands(threshold)
     found = np.zeros(0, dtype=np.int64)
     similarity = np.zeros(0, dtype=np.float32)
@@ -47,14 +53,14 @@ def near_pairs(
         if not len(shared):
             continue
         for band in _band_hashes(hashes, offsets, shared, rows, count, start):
-            new = np.setdiff1d(_same_band(shared, band, len(chosen)), found, assume_unique=True)
-            measured = _measure(elements, offsets, new // len(chosen), new % len(chosen))
+            new = np.setdiff1d(_same_band(shared, band, total), found, assume_unique=True)
+            measured = _measure(elements, offsets, new // total, new % total)
             good = measured >= threshold - 1e-6
             found = np.concatenate([found, new[good]])
             similarity = np.concatenate([similarity, measured[good]])
     order = np.argsort(found, kind="stable")
     found = found[order]
-    return np.stack([found // len(chosen), found % len(chosen)], axis=1), similarity[order]
+    return np.stack([found // total, found % total], axis=1), similarity[order]
 
 
 def _bands(threshold: float) -> tuple[int, int]:

@@ -29,7 +29,8 @@ _TO_ASCII = {
     start + digit: ord("0") + digit for start in (0xFF10, 0x0660, 0x06F0, 0x0966) for digit in range(10)
 } | str.maketrans("\uff20\uff0b\uff0d\u2212", "@+--")
 # Every kind has one of these: @, six digits with at most signs between them, a digit beside a letter, an assignment,
-# "(at)", digits of other scripts, or the beginning of a key that may do without any digit. It starts with one set of characters, which `re` is quickest at: 0.5 µs a text.
+# "(at)", digits of other scripts, or the beginning of a key that may do without any digit. It starts with one set of
+# characters, which `re` is quickest at: 0.5 µs a text.
 FIRST = re.compile(
     rf"[0-9@:=(\[_{_OTHER_DIGITS}]"
     rf"(?:(?<![0-9_])|(?<=hf_)|(?<=live_)|(?<=[A-Za-z_][0-9])|(?=[A-Za-z_])|(?:{_BETWEEN}[0-9]){{5}})"

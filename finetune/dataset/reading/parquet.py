@@ -37,12 +37,13 @@ def read_parquet(content: Content, tell: Tell | None = None) -> Records:
         stderr=subprocess.PIPE,
     ) as child:
         try:
-            for batch, share in _batches(child):
+            expected = _number(child)
+            for batch in _written(child) if expected else ():
                 batches.add(batch)
                 if batches.held > 2 * MAX_BYTES:
                     raise _too_much(f"more than {2 * MAX_BYTES / 1e6:,.0f} MB of values")
                 if tell:
-                    tell("Reading the rows", share)
+                    tell("Reading the rows", min(0.99, batches.objects.result.count / max(expected, 1)))
         except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
             child.kill()
             raise _damaged(str(error)) from None
@@ -51,52 +52,39 @@ def read_parquet(content: Content, tell: Tell | None = None) -> Records:
                 child.kill()
         assert child.stderr is not None
         said = child.stderr.read().decode("utf-8", "replace").strip()
-    if child.returncode:
+    if child.returncode or batches.objects.result.count != expected:
         if said.startswith(_TOO_MUCH):
             raise _too_much(said.removeprefix(_TOO_MUCH))
         # Ended by a signal it has said nothing, or what C++ says last.
-        raise _damaged(said if child.returncode == 3 else said.rpartition("what():")[2] or "it cannot be read")
+        raise _damaged(said if child.returncode == 3 else said.rpartition("what():")[2])
     result = batches.objects.finish()
     result.notes += batches.notes()
     return result
 
 
-def _batches(child: subprocess.Popen) -> Iterator[tuple[pa.RecordBatch, float]]:
-    """What the child writes, and the share that it is of the whole; nothing where it has nothing to write."""
-    import pyarrow as pa
-
+def _number(child: subprocess.Popen) -> int:
+    """The rows that the child is going to write; 0 where it has nothing to write."""
     assert child.stdout is not None
-    rows, read = child.stdout.readline(), 0
-    if not rows.strip().isdigit():
-        return
-    try:
-        stream = pa.ipc.open_stream(child.stdout)
-    except pa.ArrowInvalid:  # it ended before the first batch, and says why
-        return
-    with stream:
-        for batch in _until_it_ends(stream, child):
-            read += batch.num_rows
-            yield batch, min(0.99, read / max(int(rows), 1))
+    line = child.stdout.readline()
+    return int(line) if line.strip().isdigit() else 0
 
 
-def _until_it_ends(stream: pa.RecordBatchReader, child: subprocess.Popen) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream; one that breaks off because its writer has ended is told by that writer."""
+def _written(child: subprocess.Popen) -> Iterator[pa.RecordBatch]:
+    """The batches that the child writes; why they break off is told by its status, not here."""
     import pyarrow as pa
 
-    while True:
-        try:
-            batch = stream.read_next_batch()
-        except StopIteration:
-            return
-        except (pa.ArrowInvalid, OSError):
-            if child.wait():
-                return
-            raise
-        yield batch
+    try:
+        with pa.ipc.open_stream(child.stdout) as stream:
+            while True:
+                yield stream.read_next_batch()
+    except StopIteration:
+        return
+    except (pa.ArrowInvalid, OSError):
+        return
 
 
 def _damaged(why: str) -> FinetuneError:
-    why = " ".join(why.split())[:200].rstrip(".") or "it breaks off"
+    why = " ".join(why.split())[:200].rstrip(".") or "it cannot be read"
     return FinetuneError(
         f"The Parquet file is damaged: {why}.", hint="Write or download it again, or save it as JSONL."
     )
