@@ -19,6 +19,7 @@ from finetune.dataset.reading.conversation import (
     exchange,
     ignored,
     said,
+    stripped,
 )
 from finetune.dataset.reading.table import Table
 
@@ -83,7 +84,7 @@ def texts(column: pd.Series) -> list[str]:
         found = list(map(str.strip, cells))
         if all(map(str.isascii, found)):
             return found
-        return [text if text.isascii() else cell_text(text) for text in found]
+        return [text if text.isascii() else stripped(text) for text in found]
     return [cell_text(cell) for cell in cells]
 
 
