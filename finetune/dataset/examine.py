@@ -20,6 +20,7 @@ from finetune.dataset.checks.suspects import find_suspects, suspect_finding
 from finetune.dataset.example import Example
 from finetune.dataset.finding import Finding
 from finetune.dataset.mapping.columns import Mapping, examples
+from finetune.dataset.reading.collector import paused
 from finetune.dataset.reading.load import Table
 from finetune.errors import FinetuneError
 
@@ -50,6 +51,7 @@ class Examined:
     suspects: Suspects | None
 
 
+@paused()
 def examine(
     table: Table, mapping: Mapping, *, near: float = THRESHOLD, tell: Tell = lambda text, share: None
 ) -> Examined:

@@ -22,6 +22,7 @@ from finetune.dataset.readiness.facts import Baseline
 from finetune.dataset.readiness.profile import CountPieces, Profile, profile
 from finetune.dataset.readiness.questions import Questions
 from finetune.dataset.readiness.readiness import Readiness, assess
+from finetune.dataset.reading.collector import paused
 from finetune.dataset.reading.load import Table
 from finetune.dataset.splitting.representative import Representative, compare_parts
 from finetune.dataset.splitting.split import Split, split
@@ -170,6 +171,7 @@ def lengths_of(
     return measure(examined.examples, counter(examined.mapping.task, labels), max_tokens=max_tokens, tell=tell)
 
 
+@paused()
 def conclude(
     examined: Examined, choices: Choices, lengths: Lengths | None = None, *, pieces: CountPieces | None = None
 ) -> Report:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 Tell = Callable[[str, float], None]
 
-STEP = 100_000  # texts taken at once; it bounds the memory of a step
+STEP = 50_000  # texts taken at once; it bounds the memory of a step
 # Rows that all begin with the same instruction are not alike for that: words of nearly every row are left out, where
 # they are a good part of the rows.
 _FRAME_ROWS, _FRAME_SHARE, _FRAME_WEIGHT = 20, 0.95, 0.3
@@ -44,6 +44,8 @@ def elements_of(texts: Sequence[str], tell: Tell) -> tuple[np.ndarray, np.ndarra
         del encoded
         vocabulary = max(1, len(chunks[0].dictionary))
         parts = list(pool.map(lambda one: _repeats(*one, vocabulary), zip(chunks, sizes[1:], strict=True)))
+    del chunks
+    pa.default_memory_pool().release_unused()
     return np.concatenate(parts), np.cumsum(np.concatenate(sizes)), vocabulary
 
 

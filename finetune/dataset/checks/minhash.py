@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from finetune.dataset.checks.elements import STEP, taken
 Tell = Callable[[str, float], None]
 
 _MISSED = 0.004  # chance that a pair exactly at the threshold shares no band
-_BANDS_AT_ONCE = 2
+_BANDS_AT_ONCE = 1
 _PAIRS_AT_ONCE = 200_000
 _PAIRS_OF_A_BAND = 2_000_000
 _WINDOW = 40
@@ -43,21 +44,26 @@ def near_pairs(
     rows, bands = _bands(threshold)
     found = np.zeros(0, dtype=np.int64)
     similarity = np.zeros(0, dtype=np.float32)
-    for start in range(0, bands, _BANDS_AT_ONCE):
-        tell("Looking for near-duplicates", 0.3 + 0.7 * start / bands)
+
+    def signed(start: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The sets that share one of some bands with another, and their bands."""
         count = min(_BANDS_AT_ONCE, bands - start)
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets.astype(np.uint64), rows * count, start)
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, places, rows * count, start)
         flags = RMinHashLSH(threshold, rows * count, count).query_duplicate_flags_matrix_one_shot(matrix)
         del matrix
         shared = np.flatnonzero(np.array(flags, dtype=bool))
-        if not len(shared):
-            continue
-        for band in _band_hashes(hashes, offsets, shared, rows, count, start):
-            new = np.setdiff1d(_same_band(shared, band, total), found, assume_unique=True)
-            measured = _measure(elements, offsets, new // total, new % total)
-            good = measured >= threshold - 1e-6
-            found = np.concatenate([found, new[good]])
-            similarity = np.concatenate([similarity, measured[good]])
+        return shared, _band_hashes(hashes, offsets, shared, rows, count, start) if len(shared) else []
+
+    places = offsets.astype(np.uint64)
+    with ThreadPoolExecutor(2) as pool:
+        for number, (shared, signatures) in enumerate(pool.map(signed, range(0, bands, _BANDS_AT_ONCE))):
+            tell("Looking for near-duplicates", 0.3 + 0.7 * number * _BANDS_AT_ONCE / bands)
+            for band in signatures:
+                new = np.setdiff1d(_same_band(shared, band, total), found, assume_unique=True)
+                measured = _measure(elements, offsets, new // total, new % total)
+                good = measured >= threshold - 1e-6
+                found = np.concatenate([found, new[good]])
+                similarity = np.concatenate([similarity, measured[good]])
     order = np.argsort(found, kind="stable")
     found = found[order]
     return np.stack([found // total, found % total], axis=1), similarity[order]
