@@ -72,6 +72,7 @@ def inspect(
         FinetuneError: the file cannot be used.
     """
     recipe = recipe or recipe_for()
+    tokenizer = _ahead(recipe, model_cache(root or default_root()))
     tell("Reading", 0.0)
     table = read(data, test=test)
     mapping = guess(table, input=input, output=output, task=task, template=template, group=group, time=time)
@@ -81,7 +82,6 @@ def inspect(
         questions=questions or Questions(),
     )  # fmt: skip
     check_mends(choices.mends)
-    tokenizer = _ahead(recipe, model_cache(root or default_root()))
     examined = examine(table, mapping, near=near, tell=lambda text, share: tell(text, 0.2 + 0.5 * share))
     tell("Counting tokens", 0.7)
     lengths, note, pieces = None, (), None

@@ -29,7 +29,7 @@ _GROUPS = {
 _CHARACTERS, _WORDS = 40, 6
 # A text is of a language when this much of the probability is on it; it is foreign when its own language has little.
 _SURE, _LITTLE = 0.7, 0.05
-_PILOT = 1000
+_PILOT = 400
 # A text with this share of words that the pilot's texts in the main language have in common is of that language too.
 _FAMILIAR = 0.5
 
@@ -52,7 +52,7 @@ class Languages:
 def languages(texts: Sequence[str], *, seed: int = 0, sample: int = 20_000) -> Languages:
     """Judges a seeded sample of the texts that have 40 characters or 6 words.
 
-    A thousand of them give the main language and its common words; of the rest, py3langid's model (naive Bayes on byte
+    Four hundred of them give the main language and its common words; of the rest, py3langid's model (naive Bayes on byte
     n-grams, Lui & Baldwin 2011) is asked only about those with few of these words, as it takes some 50 µs a text.
     """
     draw = random.Random(seed)
