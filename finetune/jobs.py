@@ -7,11 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from finetune.dataset.checks.likeness import THRESHOLD
-from finetune.dataset.examine import Tell as TellLook
 from finetune.dataset.examine import examine
 from finetune.dataset.example import Task
 from finetune.dataset.mapping.columns import guess
@@ -21,6 +21,8 @@ from finetune.dataset.readiness.questions import Questions
 from finetune.dataset.reading.hub import load_hub
 from finetune.dataset.reading.load import Table, load
 from finetune.dataset.report import Choices, Count, Counting, Report, conclude, lengths_of
+from finetune.dataset.tell import Tell as TellLook
+from finetune.dataset.tell import silent
 from finetune.errors import FinetuneError
 from finetune.model import memory
 from finetune.runs import supervise
@@ -48,7 +50,7 @@ def inspect(
     questions: Questions | None = None,
     recipe: Recipe | None = None,
     root: Path | None = None,
-    tell: TellLook = lambda text, share: None,
+    tell: TellLook = silent,
 ) -> Report:
     """Everything that is known of a file before training, its lengths in tokens of the recipe's base included.
 
@@ -225,12 +227,9 @@ def _counter(recipe: Recipe, tokenizer: Any) -> Counting:
 
 
 def _pieces(tokenizer: Any) -> CountPieces:
-    """How many tokens each of some words takes in the middle of a text."""
+    from finetune.model.prompt import pieces
 
-    def count(words: Sequence[str]) -> list[int]:
-        return list(map(len, tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]))
-
-    return count
+    return partial(pieces, tokenizer)
 
 
 def _with_absolute_base(recipe: Recipe) -> Recipe:

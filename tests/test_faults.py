@@ -15,11 +15,12 @@ from identifiers import DECOYS
 from planting import clean, plant
 from source import KINDS
 
+from finetune.dataset.examine import examine
 from finetune.dataset.example import Example
 from finetune.dataset.mapping.columns import guess
 from finetune.dataset.mending import DEFAULT_MENDS
 from finetune.dataset.reading.load import load
-from finetune.dataset.report import Choices, Report, look
+from finetune.dataset.report import Choices, Report, conclude
 
 ROWS = 600
 SEED = 901  # the table in the README begins at 1
@@ -29,7 +30,7 @@ PROMISED = ("exact duplicates", "near duplicates", "conflicts", "leakage", "labe
 def inspect(path: Path, *, test: Path | None = None, mends: tuple[str, ...] = DEFAULT_MENDS, **columns) -> Report:
     """`finetune.inspect` but for the tokens, which would need a tokenizer from the Hub."""
     table = load(path, test=test)
-    return look(table, guess(table, **columns), Choices(mends=tuple(mends)))
+    return conclude(examine(table, guess(table, **columns)), Choices(mends=tuple(mends)))
 
 
 @pytest.fixture(scope="module", params=KINDS)

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from finetune.dataset.cleaned import save_cleaned
+from finetune.dataset.examine import examine
 from finetune.dataset.mapping.columns import guess
 from finetune.dataset.reading.load import load
-from finetune.dataset.report import Choices, Report, look
+from finetune.dataset.report import Choices, Report, conclude, lengths_of
 from finetune.errors import FinetuneError
 
 
 def inspect(path, counter=None, test=None, columns=None, **choices) -> Report:
     table = load(path, test=test)
-    return look(table, guess(table, **(columns or {})), Choices(**choices), counter=counter)
+    chosen = Choices(**choices)
+    examined = examine(table, guess(table, **(columns or {})), near=chosen.near)
+    return conclude(examined, chosen, counter and lengths_of(examined, chosen.max_tokens, counter))
 
 
 @pytest.fixture

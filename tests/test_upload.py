@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 
+from finetune.dataset.tell import silent
 from finetune.errors import FinetuneError
 from finetune.ui import desk, mapping, overview, sources, upload
 from finetune.ui.desk import Data
@@ -35,7 +36,7 @@ def two(tmp_path: Path) -> Data:
     with (tmp_path / "t.csv").open("a", encoding="utf-8") as file:
         file.write('=HYPERLINK("http://x"),\none cell\n')
     way = sources.files([str(tmp_path / "a.csv"), str(tmp_path / "b.csv")], str(tmp_path / "t.csv"))
-    return way.read(desk._silent)
+    return way.read(silent)
 
 
 def test_rows_left_out_are_placed_and_no_cell_is_a_formula(tab: Upload, two: Data) -> None:
@@ -95,11 +96,11 @@ def test_what_was_open_stays_when_the_next_cannot_be_read(tab: Upload, two: Data
 @pytest.mark.parametrize("text", ["", "  \n", None])
 def test_nothing_pasted_is_a_sentence(tab: Upload, text: str | None) -> None:
     with pytest.raises(FinetuneError, match="no text to read"):
-        tab.ways.pasted(text, None).read(desk._silent)
+        tab.ways.pasted(text, None).read(silent)
 
 
 def test_pasted_text_is_read_and_cleared_like_an_upload(tab: Upload) -> None:
-    data = tab.ways.pasted("text\tlabel\nçava\tfr\nhello\ten\n", None).read(desk._silent)
+    data = tab.ways.pasted("text\tlabel\nçava\tfr\nhello\ten\n", None).read(silent)
     assert (data.name, data.input, data.output) == ("pasted text", ("text",), "label")
     assert data.paths[0] in tab.ways.text.temp_files
     assert tab.ways.named(data)[tab.ways.file] is None  # the box names uploads alone

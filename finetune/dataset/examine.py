@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,12 @@ from finetune.dataset.finding import Finding
 from finetune.dataset.mapping.columns import Mapping, examples
 from finetune.dataset.reading.collector import paused
 from finetune.dataset.reading.load import Table
+from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
 
 if TYPE_CHECKING:
     from finetune.dataset.checks.suspects import Suspects
 
-Tell = Callable[[str, float], None]
 # The samples of the checks are drawn by this, whatever the seed of the split: another split finds the same faults.
 SEED = 0
 
@@ -52,9 +52,7 @@ class Examined:
 
 
 @paused()
-def examine(
-    table: Table, mapping: Mapping, *, near: float = THRESHOLD, tell: Tell = lambda text, share: None
-) -> Examined:
+def examine(table: Table, mapping: Mapping, *, near: float = THRESHOLD, tell: Tell = silent) -> Examined:
     """Looks at every row.
 
     Args:

@@ -13,11 +13,11 @@ from finetune.dataset.checks.balance import balance_findings, rare_labels
 from finetune.dataset.checks.duplicates import leakage_finding
 from finetune.dataset.checks.lengths import Lengths, length_findings, measure
 from finetune.dataset.checks.likeness import THRESHOLD, likeness, text_of
-from finetune.dataset.examine import Examined, Tell, examine
+from finetune.dataset.examine import Examined
 from finetune.dataset.example import Example, Task
 from finetune.dataset.finding import APPLIED, Finding, Removed
 from finetune.dataset.mapping.columns import Mapping, parse_times
-from finetune.dataset.mending import DEFAULT_MENDS, Mended, check_mends, counts, drop_rare, mend
+from finetune.dataset.mending import DEFAULT_MENDS, Mended, counts, drop_rare, mend
 from finetune.dataset.readiness.facts import Baseline
 from finetune.dataset.readiness.profile import CountPieces, Profile, profile
 from finetune.dataset.readiness.questions import Questions
@@ -26,6 +26,7 @@ from finetune.dataset.reading.collector import paused
 from finetune.dataset.reading.load import Table
 from finetune.dataset.splitting.representative import Representative, compare_parts
 from finetune.dataset.splitting.split import Split, split
+from finetune.dataset.tell import Tell, silent
 
 # (examples) → tokens of each if nothing is cut, and what of it can never be cut; made for a task and its labels.
 Count = Callable[[Sequence[Example]], tuple[Sequence[int], Sequence[int]]]
@@ -138,34 +139,7 @@ class Report:
         }
 
 
-def look(
-    table: Table,
-    mapping: Mapping,
-    choices: Choices = Choices(),
-    *,
-    counter: Counting | None = None,
-    tell: Tell = lambda text, share: None,
-) -> Report:
-    """Findings, mends, split and readiness of a table under a mapping.
-
-    Args:
-        counter: (task, labels) → the function that counts tokens; None leaves them unknown.
-        tell: hears what is done and the share that is done; may raise `Cancelled`.
-
-    Raises:
-        FinetuneError: no usable row, or the rows cannot be split.
-    """
-    check_mends(choices.mends)
-    examined = examine(table, mapping, near=choices.near, tell=lambda text, share: tell(text, 0.75 * share))
-    tell("Counting tokens", 0.75)
-    lengths = None if counter is None else lengths_of(examined, choices.max_tokens, counter)
-    tell("Splitting the rows", 0.9)
-    return conclude(examined, choices, lengths)
-
-
-def lengths_of(
-    examined: Examined, max_tokens: int, counter: Counting, tell: Tell = lambda text, share: None
-) -> Lengths:
+def lengths_of(examined: Examined, max_tokens: int, counter: Counting, tell: Tell = silent) -> Lengths:
     """The tokens of the rows as they came."""
     labels = list(_labels(examined.examples, examined.mapping.task))
     return measure(examined.examples, counter(examined.mapping.task, labels), max_tokens=max_tokens, tell=tell)

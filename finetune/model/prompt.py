@@ -242,6 +242,11 @@ class Prompt:
         return end
 
 
+def pieces(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:
+    """How many tokens each of some words takes in the middle of a text."""
+    return list(map(len, tokenizer([f" {word}" for word in words], add_special_tokens=False)["input_ids"]))
+
+
 def default_instruction(task: Task, labels: Sequence[str]) -> str:
     """The system message of a task: the labels for classification, a plain request else, none for chat."""
     if task == "classification":

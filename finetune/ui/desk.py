@@ -15,7 +15,7 @@ from pathlib import Path
 from finetune.dataset.checks.lengths import Lengths
 from finetune.dataset.checks.likeness import THRESHOLD, text_of
 from finetune.dataset.checks.rowmap import RowMap, row_map
-from finetune.dataset.examine import SEED, Examined, Tell, examine
+from finetune.dataset.examine import SEED, Examined, examine
 from finetune.dataset.example import Example, Task
 from finetune.dataset.finding import Finding
 from finetune.dataset.mapping.columns import Mapping, examples, guess
@@ -24,6 +24,7 @@ from finetune.dataset.readiness.questions import Questions
 from finetune.dataset.reading.hub import load_hub
 from finetune.dataset.reading.load import Table, load
 from finetune.dataset.report import Choices, Report, conclude, lengths_of
+from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
 from finetune.training.recipe import Recipe
 from finetune.ui.kept import Kept
@@ -40,10 +41,6 @@ KEPT_ROWS = 2_000_000
 MAP_ROWS = 1500  # points; a browser draws no more with ease
 # A fast tokenizer is not made for two threads at once («Already borrowed»).
 _one_at_a_time = threading.Lock()
-
-
-def _silent(text: str, share: float) -> None:
-    """Nobody listens."""
 
 
 @dataclass(frozen=True)
@@ -100,13 +97,13 @@ _longest = Kept(lambda size: 1, 256)
 _reports = Kept(lambda report: report.rows, KEPT_ROWS)
 
 
-def open_files(paths: Sequence[str], name: str = "", *, test_path: str | None = None, tell: Tell = _silent) -> Data:
+def open_files(paths: Sequence[str], name: str = "", *, test_path: str | None = None, tell: Tell = silent) -> Data:
     """The files as `guess` reads them. Raises FinetuneError for what cannot be used."""
     data = Data(tuple(paths), name or ", ".join(Path(path).name for path in paths), test_path=test_path)
     return _guessed(data, tell)
 
 
-def open_hub(hub: str, tell: Tell = _silent) -> Data:
+def open_hub(hub: str, tell: Tell = silent) -> Data:
     """A data set of the Hub. Raises FinetuneError, also where the Hub cannot be reached."""
     return _guessed(Data((), hub, hub=hub), tell)
 
@@ -117,7 +114,7 @@ def _guessed(data: Data, tell: Tell) -> Data:
     return Data(data.paths, data.name, chosen, mapping.output, mapping.task, test_path=data.test_path, hub=data.hub)
 
 
-def table(data: Data, tell: Tell = _silent) -> Table:
+def table(data: Data, tell: Tell = silent) -> Table:
     """The table of the files; read once for each state of the files on disk."""
     return _tables.get(_source(data), lambda: _load(data, tell))
 
@@ -150,7 +147,7 @@ def read_rows(data: Data) -> tuple[list[Example], list[Finding]]:
     return examples(table(data), mapping_of(data))
 
 
-def examined_of(data: Data, tell: Tell = _silent) -> Examined:
+def examined_of(data: Data, tell: Tell = silent) -> Examined:
     """The rows with all that is wrong with them; made once for a mapping and a threshold, whatever is mended."""
     key = (_source(data), _mapped(data), data.near)
     return _examined.get(key, lambda: examine(table(data), mapping_of(data), near=data.near, tell=tell))
@@ -161,7 +158,7 @@ def _mapped(data: Data) -> Hashable:
     return data.input, data.output, data.task, data.template, data.group, data.time
 
 
-def report_of(data: Data, whose: Whose | None = None, compared: int = 0, tell: Tell = _silent) -> Report:
+def report_of(data: Data, whose: Whose | None = None, compared: int = 0, tell: Tell = silent) -> Report:
     """The report of the files under these choices; with `whose` it also knows which rows would be cut.
 
     Args:
@@ -213,10 +210,11 @@ def _lengths_of(data: Data, examined: Examined, whose: Whose, tell: Tell) -> Len
 def _pieces(whose: Whose, words: Sequence[str]) -> list[int]:
     """How many tokens each of some words takes in the middle of a text."""
     from finetune.model.base import tokenizer
+    from finetune.model.prompt import pieces
 
     found = tokenizer(whose.base, cache=whose.cache)
     with _one_at_a_time:
-        return list(map(len, found([f" {word}" for word in words], add_special_tokens=False)["input_ids"]))
+        return pieces(found, words)
 
 
 def map_key(data: Data) -> Hashable:

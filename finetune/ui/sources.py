@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 
 from finetune.dataset.reading.load import limits_text
-from finetune.dataset.reading.records import Tell
+from finetune.dataset.tell import Tell
 from finetune.errors import FinetuneError
 from finetune.ui import desk
 from finetune.ui.desk import Data

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from finetune.dataset.reading.records import Tell
+from finetune.dataset.tell import Tell
 from finetune.errors import Cancelled, FinetuneError
 from finetune.ui import desk, leftout, mapping, overview, sources
 from finetune.ui.desk import Data

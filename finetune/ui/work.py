@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
-from finetune.dataset.examine import Tell
+from finetune.dataset.tell import Tell
 from finetune.errors import Cancelled
 from finetune.ui.notice import escape
 

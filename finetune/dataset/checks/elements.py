@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Tell = Callable[[str, float], None]
+from finetune.dataset.tell import Tell
 
 STEP = 50_000  # texts taken at once; it bounds the memory of a step
 # Rows that all begin with the same instruction are not alike for that: words of nearly every row are left out, where

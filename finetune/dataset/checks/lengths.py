@@ -10,10 +10,10 @@ import numpy as np
 
 from finetune.dataset.example import Example
 from finetune.dataset.finding import Finding, plural, rows_text
+from finetune.dataset.tell import Tell, silent
 
 # (examples) → tokens of each if nothing is cut, and what of them can never be cut: all but the last input.
 Count = Callable[[Sequence[Example]], tuple[Sequence[int], Sequence[int]]]
-Tell = Callable[[str, float], None]
 _STRETCH = 20_000  # rows that are counted between two calls of `tell`
 _LONGEST = 5000  # rows with most bytes, which are always counted: the longest is hardly ever another
 _BINS = 30
@@ -76,7 +76,7 @@ def measure(
     sample: int = 20_000,
     exact: int = 50_000,
     seed: int = 0,
-    tell: Tell = lambda text, share: None,
+    tell: Tell = silent,
 ) -> Lengths:
     """Lengths of all rows, or of a seeded sample; the rows that would be cut are found among all of them.
 

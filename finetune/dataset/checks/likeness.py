@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finetune.dataset.checks.elements import Tell, elements_of, mixed, taken, without_frame
+from finetune.dataset.checks.elements import elements_of, mixed, taken, without_frame
 from finetune.dataset.checks.minhash import near_pairs
 from finetune.dataset.example import Example
+from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
 
 THRESHOLD = 0.8
@@ -47,7 +48,7 @@ def text_of(example: Example) -> str:
     return "\n".join(f"{role}: {content}" for role, content in example.context if role != "system")
 
 
-def likeness(texts: Sequence[str], *, threshold: float = THRESHOLD, tell: Tell = lambda text, share: None) -> Likeness:
+def likeness(texts: Sequence[str], *, threshold: float = THRESHOLD, tell: Tell = silent) -> Likeness:
     """Groups of equal texts, and pairs that share at least `threshold` of their words.
 
     Words are compared in lower case and without punctuation; in scripts that are written without spaces (Chinese,

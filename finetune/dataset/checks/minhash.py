@@ -7,14 +7,12 @@ Massive Datasets, chapter 3. The signatures come from `rensa`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from finetune.dataset.checks.elements import STEP, taken
-
-Tell = Callable[[str, float], None]
+from finetune.dataset.tell import Tell
 
 _MISSED = 0.004  # chance that a pair exactly at the threshold shares no band
 _BANDS_AT_ONCE = 1

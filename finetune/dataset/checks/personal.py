@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from finetune.dataset.checks.identifiers import addresses, cards, ibans, security_numbers
 from finetune.dataset.checks.keys import keys
 from finetune.dataset.checks.telephone import telephones
-from finetune.dataset.checks.texts import Tell, listed, places, suspects
+from finetune.dataset.checks.texts import listed, places, suspects
 from finetune.dataset.example import Example
 from finetune.dataset.finding import Finding, Severity, plural, rows_text
+from finetune.dataset.tell import Tell
 
 EMAIL, TELEPHONE, CARD, IBAN, KEY = "e-mail", "telephone", "card number", "IBAN", "key"
 SECURITY, ADDRESS = "social security number", "IP address"

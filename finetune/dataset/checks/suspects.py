@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finetune.dataset.checks.likeness import normalised
 from finetune.dataset.checks.logistic import fit
 from finetune.dataset.checks.spellings import spellings
 from finetune.dataset.checks.tfidf import tfidf
 from finetune.dataset.finding import Finding, rows_text
-
-Tell = Callable[[str, float], None]
+from finetune.dataset.tell import Tell
 
 MENDS = ("drop_suspects", "relabel_suspects")
 # Fewer rows than this say nothing about their labels, nor do labels with fewer different texts than that.
@@ -268,7 +268,7 @@ def _drawn(
 
 
 def _group(text: str) -> int:
-    return hash(" ".join(text.casefold().split()))
+    return hash(normalised(text))
 
 
 def _folds(labels: np.ndarray, groups: np.ndarray, count: int) -> np.ndarray:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from finetune.dataset.example import Example
+from finetune.dataset.tell import Tell
 
-Tell = Callable[[str, float], None]
 INPUT, OUTPUT, EARLIER = "the input", "the output", "an earlier turn"
 # Examples between two calls of `tell`.
 STEP = 50_000

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from finetune.dataset.checks.likeness import normalised
 from finetune.dataset.example import Example, Task
 from finetune.dataset.splitting.split import Split
 
@@ -278,8 +279,8 @@ def _outputs(counts: Counter[str], rows: int, inputs: Sequence[str], outputs: Se
 
 def _copied(source: str, output: str) -> bool:
     """Whether the output stands in its input; one or two characters stand in every text and say nothing."""
-    wanted = " ".join(output.casefold().split())
-    return len(wanted) > 2 and wanted in " ".join(source.casefold().split())
+    wanted = normalised(output)
+    return len(wanted) > 2 and wanted in normalised(source)
 
 
 def _is_json(text: str) -> bool:

@@ -8,7 +8,8 @@ import re
 from finetune.dataset.reading.decode import Text
 from finetune.dataset.reading.header import name
 from finetune.dataset.reading.quoting import Dialect, Patience, Trouble, records, repair
-from finetune.dataset.reading.records import BadRow, Records, Tell, fault, faultless
+from finetune.dataset.reading.records import BadRow, Records, fault, faultless
+from finetune.dataset.tell import Tell
 from finetune.errors import FinetuneError
 
 DELIMITERS = (",", "\t", ";", "|")

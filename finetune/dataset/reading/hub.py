@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.dataset.reading.arrow import Batches
 from finetune.dataset.reading.many import join
-from finetune.dataset.reading.records import MAX_BYTES, MAX_ROWS, Tell
+from finetune.dataset.reading.records import MAX_BYTES, MAX_ROWS
 from finetune.dataset.reading.table import Source, Table
+from finetune.dataset.tell import Tell
 from finetune.errors import Cancelled, FinetuneError
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import Any
 from finetune.dataset.reading.decode import Text
 from finetune.dataset.reading.jsonstream import Broken, array_items, values
 from finetune.dataset.reading.nested import Objects
-from finetune.dataset.reading.records import MAX_CELL, Records, Tell
+from finetune.dataset.reading.records import MAX_CELL, Records
 from finetune.dataset.reading.shapes import as_objects, rows_in
 from finetune.dataset.reading.values import kind, parse
+from finetune.dataset.tell import Tell
 from finetune.errors import FinetuneError
 
 # One JSON object that is the whole file is held in memory as Python objects, some ten times its size.

@@ -14,9 +14,10 @@ from finetune.dataset.reading.hub import load_hub
 from finetune.dataset.reading.jsonl import read_json
 from finetune.dataset.reading.many import joined
 from finetune.dataset.reading.parquet import SIGNATURE, read_parquet
-from finetune.dataset.reading.records import MAX_BYTES, MAX_CELL, MAX_ROWS, BadRow, Records, Tell, limits_text
+from finetune.dataset.reading.records import MAX_BYTES, MAX_CELL, MAX_ROWS, BadRow, Records, limits_text
 from finetune.dataset.reading.table import Source, Table, preview
 from finetune.dataset.reading.values import parse
+from finetune.dataset.tell import Tell
 from finetune.errors import FinetuneError
 
 __all__ = [

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from finetune.dataset.reading.records import MAX_BYTES, MAX_CELLS, MAX_COLUMNS, MAX_ROWS, BadRow, Tell, row_index
+from finetune.dataset.reading.records import MAX_BYTES, MAX_CELLS, MAX_COLUMNS, MAX_ROWS, BadRow, row_index
 from finetune.dataset.reading.table import Source, Table
+from finetune.dataset.tell import Tell
 from finetune.errors import FinetuneError
 
 LoadOne = Callable[[Path, Tell | None], Table]

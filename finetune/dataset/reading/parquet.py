@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from finetune.dataset.reading.arrow import Batches
 from finetune.dataset.reading.content import Content
-from finetune.dataset.reading.records import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Records, Tell
+from finetune.dataset.reading.records import MAX_BYTES, MAX_COLUMNS, MAX_ROWS, Records
+from finetune.dataset.tell import Tell
 from finetune.errors import FinetuneError
 
 if TYPE_CHECKING:

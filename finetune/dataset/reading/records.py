@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,9 +22,6 @@ MAX_LINE = 16_000_000
 _HOPELESS = 20_000
 # Rows of which every cell is looked at again: how far values repeat is told from that many.
 _REMEMBERED = 100_000
-
-# Called with what is being done and the share of it that is done (0..1); may raise Cancelled.
-Tell = Callable[[str, float], None]
 
 
 def limits_text() -> str:

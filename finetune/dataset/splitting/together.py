@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas
 
+from finetune.dataset.checks.likeness import normalised
 from finetune.dataset.example import Example
 
 # What str.split takes for white space in ASCII; bytes.split knows fewer.
@@ -82,8 +83,8 @@ def _read(example: Example) -> str:
 
 def _words(example: Example) -> str:
     if example.context:
-        return "\n".join(f"{role}: {' '.join(content.casefold().split())}" for role, content in example.context)
-    return " ".join(example.input.casefold().split())
+        return "\n".join(f"{role}: {normalised(content)}" for role, content in example.context)
+    return normalised(example.input)
 
 
 def _bare(example: Example) -> bytes:
