@@ -48,6 +48,7 @@ _ENOUGH: dict[str, Decision] = {
     "majority": "classical_enough",
     "tfidf": "classical_enough",
     "base": "prompting_enough",
+    "prompted": "prompting_enough",
     "few_shot": "prompting_enough",
     "retrieval": "retrieval_enough",
 }

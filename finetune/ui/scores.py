@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from finetune.evidence.systems import FINE_TUNED, NAMES, SYSTEMS
+from finetune.evidence.systems import FINE_TUNED, NAMES, SHORT, SYSTEMS
 from finetune.ui.notice import escape
 from finetune.ui.story import clock
 
 METRICS = {"accuracy": "accuracy", "exact_match": "exact match", "rouge_l": "ROUGE-L", "rougeL": "ROUGE-L"}
 GIB = 1024**3
-# The heads of columns have no room for the full names.
-SHORT = {
-    "majority": "Most frequent",
-    "tfidf": "TF-IDF",
-    "base": "Base",
-    "few_shot": "Few-shot",
-    "retrieval": "Retrieval",
-    "fine_tuned": "Fine-tuned",
-}
 
 
 def capital(text: str) -> str:
