@@ -1,0 +1,91 @@
+"""What the user asks of a comparison: which systems, a prompt, documents and rules of their own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from finetune.errors import FinetuneError
+from finetune.evidence.systems import ALTERNATIVES
+from finetune.runs.store import Run
+
+FILE = "compare.json"
+MOST_PROMPT = 20_000  # characters
+
+
+@dataclass(frozen=True)
+class Options:
+    """The questions of one comparison. The rows, the longest answer and the seed are in the recipe of the run.
+
+    Attributes:
+        systems: alternatives that are switched on, at least one; the fine-tuned model always is.
+        prompt: instruction of the system “prompted”; empty takes one made from the task.
+        must, must_not: texts that each answer has to contain, and must not.
+        pattern: regular expression that each answer has to match somewhere.
+        requests_per_day: for the costs of a month.
+    """
+
+    systems: tuple[str, ...] = ALTERNATIVES
+    prompt: str = ""
+    must: tuple[str, ...] = ()
+    must_not: tuple[str, ...] = ()
+    pattern: str = ""
+    requests_per_day: float = field(default=1000.0)
+
+    def __post_init__(self) -> None:
+        from finetune.evidence.must import Rules
+
+        if unknown := [name for name in self.systems if name not in ALTERNATIVES]:
+            raise FinetuneError(f"There is no system “{unknown[0]}”.", hint=f"Take: {', '.join(ALTERNATIVES)}.")
+        if not self.systems:
+            raise FinetuneError("Every alternative is switched off.", hint="Leave at least one to compare with.")
+        if len(self.prompt) > MOST_PROMPT:
+            raise FinetuneError(
+                f"The prompt has {len(self.prompt):,} characters.", hint=f"Keep it under {MOST_PROMPT:,}."
+            )
+        if not 0 < self.requests_per_day <= 1e9:
+            raise FinetuneError(
+                f"{self.requests_per_day:g} requests a day cannot be priced.", hint="Give a number above 0."
+            )
+        Rules(self.must, self.must_not, self.pattern)  # a bad expression is told now, and not after the comparison
+
+    def as_json(self) -> dict:
+        return dataclasses.asdict(self) | {name: list(getattr(self, name)) for name in ("systems", "must", "must_not")}
+
+    @classmethod
+    def of(cls, run: Run) -> Options:
+        """The options that were saved in the run; the defaults where there are none."""
+        path = run.directory / FILE
+        if not path.exists():
+            return cls()
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            known = {entry.name for entry in dataclasses.fields(cls)}
+            return cls(
+                **{name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known}
+            )
+        except (ValueError, TypeError, AttributeError):
+            raise FinetuneError(f"{path} is damaged.", hint="Delete it: the comparison then takes its defaults.") from None
+
+
+def save(run: Run, options: Options, documents: Sequence[Path | str] | None = None) -> None:
+    """Keep the options in the run, for the next comparison.
+
+    Args:
+        documents: files of the user's own that retrieval looks in too; None keeps those of before, [] drops them.
+
+    Raises:
+        FinetuneError: a document cannot be read.
+    """
+    from finetune.evidence.documents import PASSAGES_FILE, read_documents, write_passages
+
+    if documents is not None:
+        passages = read_documents([Path(path) for path in documents]) if documents else []
+        write_passages(run.directory / PASSAGES_FILE, passages)
+    draft = run.directory / f".{FILE}.{os.getpid()}"
+    draft.write_text(json.dumps(options.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    draft.replace(run.directory / FILE)
