@@ -101,17 +101,3 @@ def _point(one: Point, decides: bool) -> str:
         f'<dt class="{speaks}">{escape(topic)}<small>{spoken}</small></dt>'
         f"<dd>{escape(one.reason)}<small>{escape(one.rule)}</small></dd>"
     )
-
-
-def verdict(comparison: dict) -> str:
-    """The banner of the comparison, from the compare object of the contract."""
-    said = comparison["verdict"]
-    answer, tone = VERDICT.get(said["decision"], (said["decision"], "plain"))
-    return banner(
-        f"The verdict on {comparison['test_rows']:,} test rows nobody trained on",
-        answer,
-        tone,
-        said["reason"],
-        fold="how this was decided",
-        more=[rule.split(". ", 1)[-1] for rule in comparison.get("rules", "").splitlines()],
-    )

@@ -9,10 +9,22 @@ from pathlib import Path
 import gradio as gr
 
 from finetune.errors import FinetuneError
-from finetune.evidence.systems import SYSTEMS
+from finetune.evidence.systems import SHORT, SYSTEMS
 from finetune.runs import supervise
 from finetune.runs.store import Run, Status, find_run
-from finetune.ui import banner, scores, sidebyside
+from finetune.ui import (
+    again,
+    calibration,
+    causes,
+    classes,
+    forgetting,
+    regressions,
+    scores,
+    sidebyside,
+    takeaway,
+    texts,
+    verdict,
+)
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar
 from finetune.ui.story import Story
@@ -34,6 +46,8 @@ class Compare:
     now: gr.Button
     body: gr.Column
     scores: gr.HTML
+    details: gr.HTML
+    sections: tuple
     outcome: gr.Radio
     search: gr.Textbox
     systems: gr.CheckboxGroup
@@ -41,7 +55,6 @@ class Compare:
     before: gr.Button
     where: gr.HTML
     after: gr.Button
-    next: gr.HTML
     box: gr.Column
     prompt: gr.Textbox
     ask: gr.Button
@@ -51,8 +64,9 @@ class Compare:
     def shown(self) -> list:
         """Every component that `view` and `live` may change."""
         return [
-            self.page, self.banner, self.bar, self.now, self.body, self.scores, self.outcome, self.systems, self.rows,
-            self.before, self.where, self.after, self.next, self.box, self.ask,
+            self.page, self.banner, self.bar, self.now, self.body, self.scores, self.details, self.outcome, self.systems, self.rows,
+            self.before, self.where, self.after, self.box, self.ask,
+            *(part for section in self.sections for part in section.shown()),
         ]  # fmt: skip
 
     def live(self, story: Story, found: Status) -> dict:
@@ -77,22 +91,29 @@ class Compare:
         outputs = story.run.outputs()
         present = [system for system in SYSTEMS if any(system in line["outputs"] for line in outputs)]
         shown = [system for system in SHOWN if system in present]
-        told = [
-            scores.table(comparison),
-            scores.paired(comparison),
-            scores.proof(comparison),
-            scores.training(comparison),
-        ]
-        return {
-            self.banner: banner.verdict(comparison),
-            self.body: gr.Column(visible=True),
-            self.scores: "".join(told),
-            self.outcome: gr.Radio(choices=sidebyside.choices(outputs), value="all"),
-            self.systems: gr.CheckboxGroup(
-                choices=[(scores.SHORT.get(system, system), system) for system in present], value=shown
-            ),
-            self.next: scores.next_steps(comparison),
-        } | self._paged(outputs, 0, shown)
+        # What got worse comes first: a gain that is bought with losses is what nobody should miss.
+        details = [
+            regressions.told(comparison, outputs), causes.told(comparison, outputs), classes.told(comparison, outputs),
+            calibration.told(comparison, outputs), texts.told(comparison), forgetting.told(comparison),
+            scores.proof(comparison), scores.speed(comparison), scores.training(comparison),
+        ]  # fmt: skip
+        updates: dict = {}
+        for section in self.sections:
+            updates |= section.view(story, comparison, outputs)
+        return (
+            updates
+            | {
+                self.banner: verdict.top(comparison),
+                self.body: gr.Column(visible=True),
+                self.scores: scores.table(comparison) + scores.paired(comparison),
+                self.details: "".join(details),
+                self.outcome: gr.Radio(choices=sidebyside.choices(outputs), value="all"),
+                self.systems: gr.CheckboxGroup(
+                    choices=[(SHORT.get(system, system), system) for system in present], value=shown
+                ),
+            }
+            | self._paged(outputs, 0, shown)
+        )
 
     def turn(self, run_id: str, page: int, outcome: str, search: str, systems: list[str], by: int = 0) -> dict:
         """Another page, or the first of another choice of rows."""
@@ -163,12 +184,12 @@ def build(run: gr.State, root: Path) -> Compare:
     """The components and their events, inside the tab that is open."""
     page = gr.State(0)
     notice = gr.HTML(visible=False)
-    verdict = gr.HTML(WAITING, elem_id="verdict")
+    top = gr.HTML(WAITING, elem_id="verdict")
     progress = gr.HTML(visible=False, elem_id="compare-progress")
     now = gr.Button("Compare now", variant="primary", visible=False, elem_id="compare-now")
     with gr.Column(visible=False, elem_classes="body") as body:
         score_table = gr.HTML(elem_id="scores")
-        next_steps = gr.HTML(elem_id="next")
+        details = gr.HTML(elem_id="details")
         gr.HTML("<h3>Side by side</h3>")
         with gr.Row(elem_classes="sides"):
             outcome = gr.Radio(
@@ -185,6 +206,7 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
+        sections = (takeaway.build(run, root), again.build(run, root))
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(
@@ -198,8 +220,8 @@ def build(run: gr.State, root: Path) -> Compare:
             ]
 
     tab = Compare(
-        root, run, page, notice, verdict, progress, now, body, score_table, outcome, search, systems, rows, before,
-        where, after, next_steps, box, prompt, ask, *answers,
+        root, run, page, notice, top, progress, now, body, score_table, details, sections, outcome, search, systems, rows, before,
+        where, after, box, prompt, ask, *answers,
     )  # fmt: skip
     private = {"api_visibility": "private", "show_progress": "hidden"}
     choice = [run, page, outcome, search, systems]
