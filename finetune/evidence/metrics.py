@@ -41,6 +41,11 @@ def rouge_l(output: str, expected: str) -> float:
     return float(_rouge_scorer().score(expected, output)["rougeL"].fmeasure)
 
 
+def words(text: str) -> list[str]:
+    """The words of a text without capitals; of scripts without spaces, its characters."""
+    return _TOKEN.findall(text.casefold())
+
+
 def as_scores(values: Sequence[float] | np.ndarray, *, name: str) -> np.ndarray:
     """The scores of one system as an array (n,) of floats in 0..1.
 
@@ -232,4 +237,4 @@ def _rouge_scorer():
 
 class _Words:
     def tokenize(self, text: str) -> list[str]:
-        return _TOKEN.findall(text.casefold())
+        return words(text)

@@ -65,11 +65,11 @@ class Options:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             known = {entry.name for entry in dataclasses.fields(cls)}
-            return cls(
-                **{name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known}
-            )
+            return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items() if name in known})
         except (ValueError, TypeError, AttributeError):
-            raise FinetuneError(f"{path} is damaged.", hint="Delete it: the comparison then takes its defaults.") from None
+            raise FinetuneError(
+                f"{path} is damaged.", hint="Delete it: the comparison then takes its defaults."
+            ) from None
 
 
 def save(run: Run, options: Options, documents: Sequence[Path | str] | None = None) -> None:
