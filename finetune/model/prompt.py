@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from finetune.dataset.example import Example, Task
@@ -70,18 +71,34 @@ class Prompt:
         self.template = tokenizer.chat_template or PLAIN_TEMPLATE
         self.end = self._end_of_turn()
 
-    def messages(self, example: Example, shots: Sequence[Example] = ()) -> list[dict[str, str]]:
-        """System message, solved examples as earlier turns, then the input.
+    def messages(
+        self,
+        example: Example,
+        shots: Sequence[Example] = (),
+        *,
+        instruction: str | None = None,
+        passages: Sequence[str] = (),
+    ) -> list[dict[str, str]]:
+        """System message, solved examples as earlier turns, then the input, with passages to look things up in before it.
 
-        All shots together take about as much room as the row itself: each is cut to its share of `max_tokens`.
+        All shots together take about as much room as the row itself, and so do all passages: each is cut to its share
+        of `max_tokens`.
+
+        Args:
+            instruction: takes the place of the instruction of the run, and of a system message of the row's own.
         """
         talk = list(example.context or [("user", example.input)])
         turns: list[tuple[str, str]] = []
         room = self.max_tokens // (len(shots) + 1)
-        if talk[0][0] == "system":
-            turns.append(talk.pop(0))  # a row with a system message of its own keeps it
-        elif self.instruction:
-            turns.append(("system", self.instruction))
+        own = talk.pop(0) if talk[0][0] == "system" else None
+        if instruction is None and own:
+            turns.append(own)
+        elif said := self.instruction if instruction is None else instruction:
+            turns.append(("system", said))
+        if passages:
+            share = self.max_tokens // len(passages)
+            found = "\n\n".join(self._shortened(passage, share) for passage in passages)
+            talk[-1] = (talk[-1][0], f"Use this where it helps:\n\n{found}\n\n{talk[-1][1]}")
         for shot in shots:
             turns += [("user", self._shortened(shot.input, room)), ("assistant", self._shortened(shot.output, room))]
         turns += talk
@@ -105,28 +122,37 @@ class Prompt:
                 return self.render([{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest])
             raise FinetuneError(f"The chat template of this base cannot render a row: {error}") from error
 
-    def encode(self, example: Example, shots: Sequence[Example] = (), room: int = 0) -> Encoded:
+    def encode(
+        self,
+        example: Example,
+        shots: Sequence[Example] = (),
+        room: int = 0,
+        *,
+        instruction: str | None = None,
+        passages: Sequence[str] = (),
+    ) -> Encoded:
         """The row as token ids, cut to `max_tokens` at the end of its input.
 
         Args:
-            shots: solved examples put before the input; they do not count towards `max_tokens`.
+            shots, instruction, passages: as in `messages`; what they add does not count towards `max_tokens`.
             room: tokens kept free for the answer when the row's own answer is not what will stand there.
 
         Raises:
             FinetuneError: instruction and answer alone are longer than `max_tokens`.
         """
         answer = [*self._ids(example.output), self.end]
-        prompt = self._ids(self.render(self.messages(example, shots)))
+        put = partial(self.messages, shots=shots, instruction=instruction, passages=passages)
+        prompt = self._ids(self.render(put(example)))
         allowed = self.max_tokens - max(len(answer), room)
-        if shots:
+        if shots or passages or instruction is not None:
             allowed += len(prompt) - len(self._ids(self.render(self.messages(example))))
         over = len(prompt) - allowed
         if over <= 0:
             return Encoded(example.row, prompt, answer, 0)
-        return self._encode_cut(example, shots, answer, allowed, over)
+        return self._encode_cut(example, put, answer, allowed, over)
 
     def _encode_cut(
-        self, example: Example, shots: Sequence[Example], answer: list[int], allowed: int, over: int
+        self, example: Example, put: Callable[[Example], list[dict]], answer: list[int], allowed: int, over: int
     ) -> Encoded:
         last = example.context[-1][1] if example.context else example.input
         ids = self.tokenizer(last, add_special_tokens=False, return_offsets_mapping=True)
@@ -135,9 +161,7 @@ class Prompt:
         while keep > 0:
             shorter = last[: offsets[keep - 1][1]]
             context = (*example.context[:-1], (example.context[-1][0], shorter)) if example.context else ()
-            prompt = self._ids(
-                self.render(self.messages(Example(example.row, shorter, example.output, context), shots))
-            )
+            prompt = self._ids(self.render(put(Example(example.row, shorter, example.output, context))))
             if len(prompt) <= allowed:
                 return Encoded(example.row, prompt, answer, len(offsets) - keep)
             keep -= max(1, len(prompt) - allowed)

@@ -1,0 +1,104 @@
+"""What each system puts before the language model: the run's instruction, a better one, solved rows, or similar ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finetune.dataset.example import Example, Task
+from finetune.evidence.baselines import few_shot
+from finetune.evidence.documents import Passage
+from finetune.evidence.retrieval import Retriever
+from finetune.model.prompt import Prompt
+
+SHOTS, RETRIEVED = (2, 4, 8), (1, 3, 5)
+# Of several passages each gets less room, and a small base loses the thread.
+PASSAGES = 2
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One question to the model.
+
+    Attributes:
+        prompt: token ids.
+        cut: tokens of the input that were left out for length.
+        rows: source rows of the examples shown; `passages`: places of the passages shown, 0 = the first.
+    """
+
+    prompt: list[int]
+    cut: int
+    rows: tuple[int, ...] = ()
+    passages: tuple[int, ...] = ()
+
+
+class Asking:
+    """The questions of every system that asks the language model.
+
+    Args:
+        prompt: of the run.
+        train: rows that examples are taken from; no row is shown its own copy.
+        labels: for classification.
+        seed: of the draw of the few-shot examples.
+        instruction: of the system “prompted”.
+        passages: of the user's documents, for retrieval.
+    """
+
+    def __init__(
+        self, prompt: Prompt, train: Sequence[Example], *, labels: Sequence[str], seed: int, instruction: str = "",
+        passages: Sequence[Passage] = (),
+    ):  # fmt: skip
+        self.prompt, self.train, self.labels, self.seed = prompt, list(train), list(labels), seed
+        self.instruction, self.passages = instruction, list(passages)
+        self._rows: Retriever | None = None
+        self._documents: Retriever | None = None
+
+    def candidates(self, system: str) -> tuple[int, ...]:
+        """Numbers of examples among which the validation rows choose."""
+        if system == "few_shot":
+            most = len(self.train)
+            return tuple(sorted({min(count, most) for count in SHOTS}))
+        return RETRIEVED if system == "retrieval" else (0,)
+
+    def ask(self, system: str, examples: Sequence[Example], count: int, room: int) -> list[Asked]:
+        """The question of a system for each row.
+
+        Args:
+            count: examples to show, one of `candidates`.
+            room: tokens kept free for the answer, at most half of a row.
+        """
+        room = min(room, self.prompt.max_tokens // 2)
+        shots: list[list[Example]] = [[] for _ in examples]
+        places: list[list[int]] = [[] for _ in examples]
+        if system == "few_shot":
+            shots = [few_shot(self.train, count=count, seed=self.seed, labels=self.labels or None)] * len(examples)
+        elif system == "retrieval":
+            queries = [example.input for example in examples]
+            if self._rows is None:
+                self._rows = Retriever([example.input for example in self.train])
+                self._documents = Retriever([passage.text for passage in self.passages])
+            # The most similar row stands nearest to the question.
+            shots = [[self.train[place] for place in reversed(found)] for found in self._rows.find(queries, count)]
+            places = self._documents.find(queries, min(count, PASSAGES)) if self._documents else places
+        instruction = self.instruction if system == "prompted" else None
+        asked = []
+        for example, shown, found in zip(examples, shots, places, strict=True):
+            # Without a look at the answer that is expected.
+            encoded = self.prompt.encode(
+                dataclasses.replace(example, output=""), shown, room, instruction=instruction,
+                passages=[self.passages[place].text for place in found],
+            )  # fmt: skip
+            asked.append(Asked(encoded.prompt, encoded.cut, tuple(shot.row for shot in shown), tuple(found)))
+        return asked
+
+
+def default_prompt(task: Task, labels: Sequence[str]) -> str:
+    """The instruction of “prompted” where the user wrote none; empty where nothing is known that would help."""
+    if task != "classification":
+        return ""
+    listed = "\n".join(f"- {label}" for label in labels)
+    return (
+        "You sort texts. Read the text and decide which one label describes it best.\n"
+        f"The labels:\n{listed}\nAnswer with one of these labels, exactly as written, and nothing else."
+    )
