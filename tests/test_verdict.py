@@ -258,3 +258,28 @@ def test_files_that_are_no_scores(tmp_path):
 
 def test_every_system_has_a_name():
     assert set(NAMES) == set(SYSTEMS) == {*ALTERNATIVES, FINE_TUNED}
+
+
+def test_of_many_models_on_one_test_set_more_is_asked():
+    rng = np.random.default_rng(3)
+    base = (rng.random(300) < 0.7).astype(float)
+    tuned = np.where(rng.random(300) < 0.13, 1.0, base)
+    tuned[rng.random(300) < 0.03] = 0.0
+    scores = {"validation": {"base": base[:50]}, "test": {"base": base, FINE_TUNED: tuned}}
+    alone, pair = decide(scores)
+    assert 0.001 < pair.p_value < ALPHA
+    assert alone.decision == "use_fine_tuned"
+    many, _ = decide(scores, models=50)
+    assert many.decision != "use_fine_tuned"
+    assert many.level == pytest.approx(ALPHA / 50)
+    assert "50 fine-tuned models" in many.reason
+    assert many.detectable_difference > alone.detectable_difference
+    assert many.rows_needed > 300
+    assert alone.rows_needed is None
+
+
+def test_without_the_proof_there_is_no_verdict_even_for_a_large_gain():
+    base, tuned = np.zeros(200), np.ones(200)
+    verdict, _ = decide({"test": {"base": base, FINE_TUNED: tuned}}, trustworthy=False)
+    assert verdict.decision == "no_clear_difference"
+    assert verdict.reason.startswith("No verdict")

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from finetune.dataset.readiness.power import detectable_difference
 from finetune.errors import FinetuneError
 from finetune.evidence.metrics import Paired, paired
 from finetune.evidence.scores import Scores, checked_part
@@ -42,7 +43,10 @@ RULES = f"""\
 5. Otherwise, if the interval reaches more than {WIDE * 100:g} points to either side: collect more data.
 6. Otherwise: no clear difference.
 Without validation rows the strongest of several alternatives has to be found on the test rows; then the level of
-{ALPHA:g} is divided by the number of alternatives (Bonferroni)."""
+{ALPHA:g} is divided by the number of alternatives (Bonferroni).
+Where several fine-tuned models were compared on the same test rows, both levels are divided by their number (Bonferroni):
+of many tries one looks good by luck.
+Where the model with the adapter off does not equal the untouched base, no verdict is given."""
 
 _ENOUGH: dict[str, Decision] = {
     "majority": "classical_enough",
@@ -56,18 +60,41 @@ _ENOUGH: dict[str, Decision] = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """The decision, one sentence with every number it rests on, and what to do next, the most useful first."""
+    """The decision, one sentence with every number it rests on, and what to do next, the most useful first.
+
+    Attributes:
+        level: share of nulls that may be called a difference; 0.05 where one model was compared once.
+        detectable_difference: smallest true difference that rows as many and as alike as these show four times in five
+            at this level, 0..1.
+        rows_needed: test rows that would settle it if the difference seen is real; None where it is settled.
+    """
 
     decision: Decision
     reason: str
     next_steps: tuple[str, ...]
+    level: float = ALPHA
+    detectable_difference: float | None = None
+    rows_needed: int | None = None
 
     def as_json(self) -> dict:
-        return {"decision": self.decision, "reason": self.reason, "next_steps": list(self.next_steps)}
+        return {
+            "decision": self.decision,
+            "reason": self.reason,
+            "next_steps": list(self.next_steps),
+            "level": self.level,
+            "detectable_difference": self.detectable_difference,
+            "rows_needed": self.rows_needed,
+        }
 
 
 def decide(
-    scores: Scores, *, labels: int | None = None, train_rows: int | None = None, seed: int = 0
+    scores: Scores,
+    *,
+    labels: int | None = None,
+    train_rows: int | None = None,
+    seed: int = 0,
+    models: int = 1,
+    trustworthy: bool = True,
 ) -> tuple[Verdict, Paired]:
     """The verdict by `RULES`, and the comparison on the test rows that it rests on.
 
@@ -77,6 +104,8 @@ def decide(
         labels: number of labels, for classification; only for the advice.
         train_rows: rows the model learned from; only for the advice.
         seed: of the bootstrap and of the permutation test.
+        models: different fine-tuned models that were compared on these test rows, this one included.
+        trustworthy: whether the model with the adapter off equals the untouched base.
 
     Raises:
         FinetuneError: no test rows, no fine-tuned scores, no alternative, an unknown system, scores that are missing,
@@ -102,7 +131,8 @@ def decide(
     chosen_on = validation or test
     # max keeps the first of equals, and ALTERNATIVES has the simplest first.
     name = alternatives[0] if len(alternatives) == 1 else max(alternatives, key=lambda other: chosen_on[other].mean())
-    looks = 1 if validation else len(alternatives)
+    picked = 1 if validation else len(alternatives)
+    looks = picked * max(models, 1)
     pair = paired(tuned, test[name], name=name, seed=seed)
     # The table shows 95% intervals; the decision holds itself to a stricter level where the test rows also chose.
     judged = paired(tuned, test[name], name=name, seed=seed, level=1 - ALPHA / looks) if looks > 1 else pair
@@ -110,7 +140,7 @@ def decide(
     sure = judged.p_value < ALPHA / looks
     ahead = sure and low > 0
     others = [paired(tuned, test[other], name=other, seed=seed) for other in alternatives if other != name]
-    rivals = [other for other in others if other.difference <= 0 or other.p_value >= ALPHA_OTHERS]
+    rivals = [other for other in others if other.difference <= 0 or other.p_value >= ALPHA_OTHERS / max(models, 1)]
 
     if rows < FEWEST_ROWS:
         decision: Decision = "collect_more_data"
@@ -137,15 +167,36 @@ def decide(
         )
 
     reason = _reason(pair, float(tuned.mean()), float(test[name].mean()), rows, so)
-    if looks > 1:
+    if picked > 1:
         reason += (
-            f" There are no validation rows, so the strongest of {looks} alternatives was chosen on the test rows"
+            f" There are no validation rows, so the strongest of {picked} alternatives was chosen on the test rows"
             f" themselves; the decision therefore asked for p below {ALPHA / looks:.2g} instead of {ALPHA:g}."
         )
-    steps = _next_steps(decision, name, pair, rows, _rows_needed(tuned - test[name]), labels, train_rows)
-    if looks > 1:
+    if models > 1:
+        reason += (
+            f" {models} fine-tuned models were compared on these test rows, and of many tries one looks good by luck:"
+            f" the decision therefore asked for p below {ALPHA / looks:.2g} instead of {ALPHA:g}."
+        )
+    needed = _rows_needed(tuned - test[name], ALPHA / looks)
+    steps = _next_steps(decision, name, pair, rows, needed, labels, train_rows)
+    if picked > 1:
         steps = (*steps, "Score the systems on validation rows too, and choose the alternative there.")
-    return Verdict(decision, reason, steps), pair
+    if not trustworthy:
+        decision = "no_clear_difference"
+        reason = (
+            "No verdict: with the adapter off, the model does not equal the untouched base, so what was measured as the "
+            f"base is not the base. What would have been said: {reason}"
+        )
+        steps = ("Run the comparison again; if this stays, the base or its adapter is damaged: train anew.",)
+    settled = decision not in ("collect_more_data", "no_clear_difference")
+    smallest = detectable_difference(rows, float(((tuned - test[name]) ** 2).mean()), alpha=ALPHA / looks)
+    return Verdict(decision, reason, steps, ALPHA / looks, smallest, None if settled else needed), pair
+
+
+def all_paired(scores: Scores, seed: int = 0) -> list[Paired]:
+    """The fine-tuned model against each alternative on the test rows, at the plain 95%."""
+    test = checked_part(scores, "test")
+    return [paired(test[FINE_TUNED], test[name], name=name, seed=seed) for name in ALTERNATIVES if name in test]
 
 
 def _reason(pair: Paired, tuned: float, other: float, rows: int, so: str) -> str:
@@ -188,7 +239,7 @@ def _luck(p_value: float) -> str:
     return f"{often} (p = {shown})"
 
 
-def _rows_needed(differences: np.ndarray) -> int:
+def _rows_needed(differences: np.ndarray, level: float = ALPHA) -> int:
     """Test rows that would show the difference seen, or one of `WORTHWHILE` if that is larger, with 80% power.
 
     Connor (1987), Biometrics 43: n = (z_α/2 √ψ + z_β √(ψ - d²))² / d², where ψ, for 0/1 scores the share of rows that
@@ -197,7 +248,7 @@ def _rows_needed(differences: np.ndarray) -> int:
     effect = max(abs(float(differences.mean())), WORTHWHILE)
     # For 0/1 scores a difference of `effect` needs at least that share of rows that differ.
     square = max(float((differences**2).mean()), effect)
-    z_alpha, z_beta = stats.norm.ppf(1 - ALPHA / 2), stats.norm.ppf(0.8)
+    z_alpha, z_beta = stats.norm.ppf(1 - level / 2), stats.norm.ppf(0.8)
     n = (z_alpha * math.sqrt(square) + z_beta * math.sqrt(square - effect**2)) ** 2 / effect**2
     return max(_two_digits(n), FEWEST_ROWS)
 
