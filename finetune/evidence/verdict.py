@@ -188,7 +188,7 @@ def decide(
             f"base is not the base. What would have been said: {reason}"
         )
         steps = ("Run the comparison again; if this stays, the base or its adapter is damaged: train anew.",)
-    settled = decision not in ("collect_more_data", "no_clear_difference")
+    settled = not trustworthy or decision not in ("collect_more_data", "no_clear_difference")
     smallest = detectable_difference(rows, float(((tuned - test[name]) ** 2).mean()), alpha=ALPHA / looks)
     return Verdict(decision, reason, steps, ALPHA / looks, smallest, None if settled else needed), pair
 
