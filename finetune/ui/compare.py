@@ -13,7 +13,6 @@ from finetune.evidence.systems import SHORT, SYSTEMS
 from finetune.runs import supervise
 from finetune.runs.store import Run, Status, find_run
 from finetune.ui import (
-    again,
     calibration,
     causes,
     classes,
@@ -21,7 +20,6 @@ from finetune.ui import (
     regressions,
     scores,
     sidebyside,
-    takeaway,
     texts,
     verdict,
 )
@@ -206,7 +204,7 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
-        sections = (takeaway.build(run, root), again.build(run, root))
+        sections = ()
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(
