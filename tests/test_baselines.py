@@ -6,7 +6,7 @@ import pytest
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
-from finetune.evidence.baselines import few_shot, majority, nearest, tfidf
+from finetune.evidence.baselines import few_shot, majority, tfidf
 
 TEXTS = {
     "billing": [
@@ -72,19 +72,7 @@ def test_shots_for_a_task_without_labels(train):
     assert max(len(shot.input) + len(shot.output) for shot in shots) < 30
 
 
-def test_nearest_rows(train):
-    found = nearest(train, ["cancel the plan", "error at login"], 2)
-    assert [row[0].input for row in found] == ["cancel my plan", "login page shows an error"]
-    assert [len(row) for row in nearest(train, ["x"], 100)] == [12]
-    assert nearest(train, [], 2) == []
-
-
-def test_many_queries_are_answered_in_pieces(train):
-    queries = [train[i % 12].input for i in range(600)]
-    assert [row[0].row for row in nearest(train, queries, 1)] == [i % 12 + 1 for i in range(600)]
-
-
 def test_no_training_rows():
-    for call in (lambda: majority([]), lambda: tfidf([], ["x"], seed=0), lambda: nearest([], ["x"], 1)):
+    for call in (lambda: majority([]), lambda: tfidf([], ["x"], seed=0)):
         with pytest.raises(FinetuneError, match="no training rows"):
             call()

@@ -12,6 +12,9 @@ import pytest
 
 from finetune import jobs
 from finetune.errors import FinetuneError
+from finetune.evidence import options
+from finetune.evidence.options import Options
+from finetune.evidence.systems import SYSTEMS
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, status
 from finetune.training.recipe import Recipe
@@ -73,7 +76,7 @@ def test_a_run_from_file_to_verdict(make):
     comparison = run.comparison()
     assert comparison["adapter_off_equals_base"] is True
     assert comparison["adapter_changes_output"] is True
-    assert set(comparison["systems"]) == {"majority", "tfidf", "base", "few_shot", "retrieval", "fine_tuned"}
+    assert set(comparison["systems"]) == set(SYSTEMS)
     for system in comparison["systems"].values():
         low, high = system["interval"]
         assert 0 <= low <= system["score"] <= high <= 1
@@ -88,6 +91,21 @@ def test_a_run_from_file_to_verdict(make):
     from peft import PeftConfig
 
     assert PeftConfig.from_pretrained(str(run.adapter)).r == run.recipe().rank
+
+    # Another look asks nothing anew, is the same model to the ledger, and comes to the same scores.
+    options.save(run, Options(systems=("base", "retrieval"), must=("refund",)))
+    supervise.start(run, phase="compare")
+    jobs.follow(run, lambda event: None)
+    again = run.comparison()
+    assert set(again["systems"]) == {"base", "retrieval", "fine_tuned"}
+    for name, system in again["systems"].items():
+        assert system["cached_rows"] == again["test_rows"]
+        assert system["score"] == comparison["systems"][name]["score"]
+        assert system["rules_broken"] == sum("refund" not in row["outputs"][name] for row in run.outputs())
+    assert (again["looks"]["total"], again["looks"]["models"]) == (2, 1)
+    assert again["adapter_off_equals_base"] is True
+    loads = [event for event in run.events()[0] if event.get("text", "").startswith("loading the base and the adapter")]
+    assert len(loads) == 1
 
 
 def test_same_seed_same_run(make):

@@ -13,6 +13,8 @@ from finetune.evidence.retrieval import Retriever
 from finetune.model.prompt import Prompt
 
 SHOTS, RETRIEVED = (2, 4, 8), (1, 3, 5)
+# Answers that are written cost a hundred times those that are scored: there the number is not tried out.
+FREE_TEXT = 3
 # Of several passages each gets less room, and a small base loses the thread.
 PASSAGES = 2
 
@@ -56,10 +58,12 @@ class Asking:
 
     def candidates(self, system: str) -> tuple[int, ...]:
         """Numbers of examples among which the validation rows choose."""
-        if system == "few_shot":
-            most = len(self.train)
-            return tuple(sorted({min(count, most) for count in SHOTS}))
-        return RETRIEVED if system == "retrieval" else (0,)
+        if system not in ("few_shot", "retrieval"):
+            return (0,)
+        if not self.labels:
+            return (min(FREE_TEXT, len(self.train)),)
+        tried = SHOTS if system == "few_shot" else RETRIEVED
+        return tuple(sorted({min(count, len(self.train)) for count in tried}))
 
     def ask(self, system: str, examples: Sequence[Example], count: int, room: int) -> list[Asked]:
         """The question of a system for each row.
@@ -72,14 +76,18 @@ class Asking:
         shots: list[list[Example]] = [[] for _ in examples]
         places: list[list[int]] = [[] for _ in examples]
         if system == "few_shot":
-            shots = [few_shot(self.train, count=count, seed=self.seed, labels=self.labels or None)] * len(examples)
+            drawn = few_shot(self.train, count=count, seed=self.seed, labels=self.labels or None)
+            shots = [[shot for shot in drawn if shot.row != example.row] for example in examples]
         elif system == "retrieval":
             queries = [example.input for example in examples]
             if self._rows is None:
                 self._rows = Retriever([example.input for example in self.train])
                 self._documents = Retriever([passage.text for passage in self.passages])
             # The most similar row stands nearest to the question.
-            shots = [[self.train[place] for place in reversed(found)] for found in self._rows.find(queries, count)]
+            shots = [
+                [shot for shot in (self.train[place] for place in found) if shot.row != example.row][:count][::-1]
+                for example, found in zip(examples, self._rows.find(queries, count + 1), strict=True)
+            ]
             places = self._documents.find(queries, min(count, PASSAGES)) if self._documents else places
         instruction = self.instruction if system == "prompted" else None
         asked = []

@@ -1,6 +1,6 @@
 """The alternatives that need no training of a language model, and the rows that go into a prompt. All from train alone.
 
-Classification: `majority`, `tfidf`. Every task: `few_shot` and `nearest` choose rows for a prompt.
+Classification: `majority`, `tfidf`. Every task: `few_shot` chooses rows for a prompt.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_union
@@ -67,25 +66,6 @@ def few_shot(train: Sequence[Example], *, count: int, seed: int, labels: Sequenc
         rounds.append(draw.sample(shorter, len(shorter)))
     longest = max(map(len, rounds), default=0)
     return [group[turn] for turn in range(longest) for group in rounds if turn < len(group)][: max(count, 0)]
-
-
-def nearest(train: Sequence[Example], queries: Sequence[str], k: int) -> list[list[Example]]:
-    """For each query the k training rows with the most similar input (cosine of TF-IDF), the most similar first.
-
-    Fewer than k where `train` is smaller. For a task without labels, `nearest(train, queries, 1)[i][0].output` is the
-    answer that plain retrieval would give.
-
-    Raises:
-        FinetuneError: no training rows.
-    """
-    _require_rows(train)
-    features = _features()
-    rows = features.fit_transform([example.input for example in train]).T.tocsr()
-    found = []
-    for start in range(0, len(queries), 256):  # a dense piece of 256 queries: 10,000 rows fit in 20 MB
-        similar = (features.transform(queries[start : start + 256]) @ rows).toarray()
-        found += [[train[i] for i in order] for order in np.argsort(-similar, axis=1, kind="stable")[:, :k]]
-    return found
 
 
 def _features() -> FeatureUnion:

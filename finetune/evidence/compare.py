@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,42 +16,42 @@ import numpy as np
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
-from finetune.evidence import baselines, cost
+from finetune.evidence import answering, baselines, cost, looks
+from finetune.evidence.answering import Answers
+from finetune.evidence.asking import Asking, default_prompt
+from finetune.evidence.calibration import SURE, calibration, human
+from finetune.evidence.classes import moved, per_class
+from finetune.evidence.documents import PASSAGES_FILE, read_passages
 from finetune.evidence.general import PASSAGES
-from finetune.evidence.metrics import exact_match, interval, rouge_l
-from finetune.evidence.systems import FINE_TUNED, NAMES
-from finetune.evidence.verdict import RULES, decide
+from finetune.evidence.kept import Kept, adapter_hash, weights_of
+from finetune.evidence.metrics import interval
+from finetune.evidence.must import Rules
+from finetune.evidence.options import Options
+from finetune.evidence.systems import ALTERNATIVES, FINE_TUNED, NAMES
+from finetune.evidence.texts import measure, summary
+from finetune.evidence.verdict import RULES, all_paired, decide
 from finetune.model import base
 from finetune.model.prompt import Prompt
-from finetune.runs.store import Run
+from finetune.runs.store import Run, model_cache
 from finetune.training.plan import choose_rows
 from finetune.training.session import prompt_of
 
 if TYPE_CHECKING:
     from finetune.evidence.generate import Pair
 
-SHOTS_A_LABEL, MOST_SHOTS, SHOTS_FREE_TEXT, RETRIEVED = 1, 8, 3, 3
 # Rows with generated answers cost a hundred times those with scored labels; the choice of the alternative bears fewer.
 VALIDATION_ROWS_FREE_TEXT = 32
 PROBES = 3
-
-
-@dataclass
-class Answers:
-    """What one system answered on the rows of one part."""
-
-    texts: list[str]
-    scores: np.ndarray
-    seconds: float
-    tokens: int
-    probabilities: np.ndarray | None = None
-    exact: np.ndarray | None = None
+# A row that base has and the fine-tuned model has not: for scores between 0 and 1, a fall of so much.
+FALL = 0.2
 
 
 def compare(
     run: Run, *, emit: Callable[..., Any] = lambda kind, **fields: None, should_stop: Callable[[], bool] = lambda: False
 ) -> dict | None:
     """Compare all systems on the run's held-out rows; writes `comparison.json` and `outputs.jsonl`.
+
+    Answers that were given before, to the same prompt by the same weights, are not asked for again.
 
     Returns:
         The comparison, or None when it was stopped.
@@ -70,7 +72,7 @@ class _Comparison:
 
     def __init__(self, run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool]):
         self.run, self.emit, self.should_stop = run, emit, should_stop
-        self.recipe, self.record = run.recipe(), run.record()
+        self.recipe, self.record, self.options = run.recipe(), run.record(), Options.of(run)
         self.task = self.record["task"]
         self.classification = self.task == "classification"
         seed = self.recipe.seed
@@ -89,46 +91,87 @@ class _Comparison:
             "test": choose_rows(held_out["test"], limit, self.task, seed),
         }
         self.prompt: Prompt = prompt_of(run)
-        self.labels = list(self.record["labels"])
-        self.longest_label = max((len(self.prompt.answer_ids(label)) for label in self.labels), default=0)
+        self.labels = list(self.record["labels"]) if self.classification else []
+        self.label_ids = [self.prompt.answer_ids(label) for label in self.labels]
+        self.longest_label = max(map(len, self.label_ids), default=0)
+        self.instruction = self.options.prompt or default_prompt(self.task, self.labels)
+        self.passages = read_passages(run.directory / PASSAGES_FILE)
+        self.asking = Asking(
+            self.prompt, self.train, labels=self.labels, seed=seed, instruction=self.instruction, passages=self.passages
+        )
+        self.systems = [name for name in ALTERNATIVES if name in self.options.systems and self._applies(name)]
+        if not self.systems:
+            raise FinetuneError(
+                "None of the alternatives that are switched on fits this task.",
+                hint="Switch on the base model, for instance.",
+            )
+        if not run.adapter.joinpath("adapter_model.safetensors").is_file():
+            raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+        self.folder = base.resolve(self.recipe.base, model_cache(run.root))
+        self.kept = {tuned: Kept(run.root, weights_of(run, self.folder, adapter=tuned)) for tuned in (False, True)}
+        self._pair: Pair | None = None
+        self.settings: dict[str, dict] = {}
         self.done, self.steps, self.began = 0, 0, 0.0
 
+    def _applies(self, system: str) -> bool:
+        if system in ("majority", "tfidf"):
+            return self.classification
+        return system != "prompted" or bool(self.instruction)
+
     def make(self) -> dict:
-        pair = self._load()
-        answers = self._answers(pair)
-        forgetting = self._forgetting(pair)
+        answers = self._answers()
+        proof, forgetting = self._proof(), self._forgetting()
+        seen = looks.record(self.run.root, looks.hash_of(self.parts["test"]), self.run.id, adapter_hash(self.run))
         scores = {part: {name: said.scores for name, said in of.items()} for part, of in answers.items()}
         verdict, paired = decide(
-            scores, labels=len(self.labels) or None, train_rows=len(self.train), seed=self.recipe.seed
-        )
+            scores, labels=len(self.labels) or None, train_rows=len(self.train), seed=self.recipe.seed,
+            models=seen.models, trustworthy=proof["equal"],
+        )  # fmt: skip
         verdict = replace(verdict, next_steps=(*self._cautions(), *verdict.next_steps))
         test = answers["test"]
         training = _training(self.run)
+        generated = self._generated() if self.classification else {}
+        rows = self._rows(test, generated)
         result = {
             "run": str(self.run.directory),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "model": self.recipe.base,
-            "base_revision": base.revision(pair.folder),
+            "base_revision": base.revision(self.folder),
             "task": self.task,
             "metric": "accuracy" if self.classification else "rouge_l",
+            "labels": self.labels,
             "test_rows": len(self.parts["test"]),
             "test_rows_left_out": self.held_out_rows["test"] - len(self.parts["test"]),
             "validation_rows": len(self.parts["validation"]),
-            "systems": {name: self._system(said, answers["validation"][name]) for name, said in test.items()},
+            "systems": {
+                name: self._system(name, said, answers["validation"][name], rows) for name, said in test.items()
+            },
             "paired": paired.as_json(),
+            "paired_all": [pair.as_json() for pair in all_paired(scores, self.recipe.seed)],
             "verdict": verdict.as_json(),
             "rules": RULES,
-            "adapter_off_equals_base": pair.off_equals_base,
-            "adapter_changes_output": pair.on_differs,
+            "looks": seen.as_json(),
+            "regressions": self._regressions(test),
+            "adapter_off_equals_base": proof["equal"],
+            "adapter_changes_output": proof["differs"],
+            "proof": {"equal": proof["equal"], "probes": proof["probes"]},
             "forgetting": forgetting,
             "cost": cost.measured(
                 training_seconds=training.get("seconds"), rows=len(self.parts["test"]),
                 seconds={name: said.seconds for name, said in test.items()},
                 tokens={name: said.tokens for name, said in test.items()},
             ),
+            "options": self.options.as_json() | {"prompt": self.instruction, "documents": len(self.passages)},
+            "left_out": {
+                "cut_inputs": {
+                    name: cut for name, said in test.items() if (cut := sum(one.cut > 0 for one in said.asked))
+                }
+            },
             "training": training,
         }  # fmt: skip
-        generated = self._generated(pair) if self.classification else {}
-        self._write(result, self._rows(test, generated))
+        if self.classification:
+            result |= self._of_labels(answers)
+        self._write(result, rows)
         return result
 
     def _cautions(self) -> Iterator[str]:
@@ -142,83 +185,107 @@ class _Comparison:
             )
 
     def _load(self) -> Pair:
-        from finetune.evidence.generate import Pair
+        """Base and adapter, once, and only if something was never asked before."""
+        if self._pair is None:
+            from finetune.evidence.generate import Pair
 
-        self.emit("log", text="loading the base and the adapter for the comparison")
-        probes = [self.prompt.question(example) for example in self.parts["test"][:PROBES]]
-        pair = Pair.of(self.run, self.prompt, probes)
-        if not pair.off_equals_base:
+            self.emit("log", text="loading the base and the adapter for the comparison")
+            probes = [self.prompt.question(example) for example in self.parts["test"][:PROBES]]
+            self._pair = Pair.of(self.run, self.prompt, probes)
+            proof = {
+                "equal": self._pair.off_equals_base, "differs": self._pair.on_differs, "probes": len(probes),
+            }  # fmt: skip
+            self.kept[True].keep([(self._proof_name(), proof, 0.0)])
+        return self._pair
+
+    def _proof_name(self) -> str:
+        return self.kept[True].name("proof", *(self.prompt.question(row) for row in self.parts["test"][:PROBES]))
+
+    def _proof(self) -> dict:
+        """Whether the model with the adapter off is the base, and with it on is not."""
+        name = self._proof_name()
+        if self._pair is None and (found := self.kept[True].find([name])):
+            proof = found[name][0]
+        else:
+            self._load()
+            proof = self.kept[True].find([name])[name][0]
+        if not proof["equal"]:
             self.emit(
                 "warning",
                 text="With the adapter off, the model does not equal the untouched base: do not trust this comparison.",
             )
-        if not pair.on_differs:
+        if not proof["differs"]:
             self.emit("warning", text="The adapter changes nothing: it has not learned anything.")
-        return pair
+        return proof
 
-    def _answers(self, pair: Pair) -> dict[str, dict[str, Answers]]:
-        """Part → system → answers. Base first, so that a stop in the middle has cost little."""
-        shots = baselines.few_shot(
-            self.train, count=min(MOST_SHOTS, SHOTS_A_LABEL * len(self.labels)) if self.classification else SHOTS_FREE_TEXT,
-            seed=self.recipe.seed, labels=self.labels or None,
-        )  # fmt: skip
+    def _answers(self) -> dict[str, dict[str, Answers]]:
+        """Part → system → answers. The validation rows choose how many examples a prompt shows; the test rows judge."""
         self.began = time.monotonic()
-        self.steps = 4 * sum(map(len, self.parts.values())) + (
-            2 * len(self.parts["test"]) if self.classification else 0
-        )
-        answers: dict[str, dict[str, Answers]] = {}
-        for part, rows in self.parts.items():
-            of: dict[str, Answers] = {}
-            if self.classification:
-                of["majority"] = self._plain(rows, [baselines.majority(self.train)] * len(rows))
-                of["tfidf"] = self._timed_tfidf(rows)
-            similar = baselines.nearest(self.train, [example.input for example in rows], RETRIEVED)
-            with pair.only_base():
-                of["base"] = self._asked(pair, "base", part, rows, [[]] * len(rows))
-                of["few_shot"] = self._asked(pair, "few_shot", part, rows, [shots] * len(rows))
-                # The most similar row stands nearest to the question.
-                of["retrieval"] = self._asked(pair, "retrieval", part, rows, [found[::-1] for found in similar])
-            of[FINE_TUNED] = self._asked(pair, FINE_TUNED, part, rows, [[]] * len(rows))
-            answers[part] = of
+        asked = [name for name in (*self.systems, FINE_TUNED) if name not in ("majority", "tfidf")]
+        tries = sum(len(self.asking.candidates(name)) for name in asked)
+        test = len(self.parts["test"])
+        self.steps = tries * len(self.parts["validation"]) + (len(asked) + 2 * self.classification) * test
+        answers: dict[str, dict[str, Answers]] = {"validation": {}, "test": {}}
+        for name in (*self.systems, FINE_TUNED):
+            if name in ("majority", "tfidf"):
+                for part, rows in self.parts.items():
+                    answers[part][name] = self._classical(name, rows)
+                continue
+            tried = {count: self._asked(name, "validation", count) for count in self.asking.candidates(name)}
+            # max keeps the first of equals: the fewest examples, which cost least.
+            count = max(tried, key=lambda count: tried[count].scores.mean())
+            if name in ("few_shot", "retrieval"):
+                by = "validation accuracy" if self.classification else "fixed"
+                self.settings[name] = {
+                    "count": count,
+                    "tried": [
+                        {"count": other, "score": float(said.scores.mean()), "by": by} for other, said in tried.items()
+                    ],
+                }
+            elif name == "prompted":
+                self.settings[name] = {"prompt": self.instruction}
+            answers["validation"][name], answers["test"][name] = tried[count], self._asked(name, "test", count)
         return answers
 
-    def _plain(self, rows: Sequence[Example], texts: list[str], seconds: float = 0.0) -> Answers:
-        hits = np.array([float(text == row.output) for text, row in zip(texts, rows, strict=True)])
-        return Answers(texts, hits, seconds, 0)
-
-    def _timed_tfidf(self, rows: Sequence[Example]) -> Answers:
+    def _classical(self, name: str, rows: Sequence[Example]) -> Answers:
         from finetune.evidence.generate import Timer
 
+        if name == "majority":
+            return answering.plain(rows, [baselines.majority(self.train)] * len(rows))
         with Timer() as timer:
             texts = baselines.tfidf(self.train, [example.input for example in rows], self.recipe.seed)
-        return self._plain(rows, texts, timer.seconds)
+        return answering.plain(rows, texts, timer.seconds)
 
-    def _asked(
-        self, pair: Pair, name: str, part: str, rows: Sequence[Example], shots: Sequence[Sequence[Example]]
-    ) -> Answers:
-        from finetune.evidence.generate import Timer
-
-        tick = self._ticker(f"{NAMES[name]} on the {part} rows")
+    def _asked(self, name: str, part: str, count: int) -> Answers:
+        rows, tuned = self.parts[part], name == FINE_TUNED
+        shown = f" ({count} examples)" if count else ""
+        tick = self._ticker(f"{NAMES[name]}{shown} on the {part} rows")
         room = self.longest_label if self.classification else self.recipe.max_new_tokens
-        prompts = [
-            self.prompt.question(example, shown, room=min(room, self.prompt.max_tokens // 2))
-            for example, shown in zip(rows, shots, strict=True)
-        ]
-        read = sum(map(len, prompts))
-        if self.classification:
-            labels = [self.prompt.answer_ids(label) for label in self.labels]
-            with Timer() as timer:
-                likelihoods = pair.label_likelihoods(prompts, labels, tick)
-            best = likelihoods.argmax(1) if len(rows) else []
-            said = self._plain(rows, [self.labels[place] for place in best], timer.seconds)
-            said.probabilities = _softmax(likelihoods)
-            said.tokens = read + sum(len(labels[place]) for place in best)
-            return said
-        with Timer() as timer:
-            texts, written = pair.generate(prompts, self.recipe.max_new_tokens, tick, self.should_stop)
-        scores = np.array([rouge_l(text, row.output) for text, row in zip(texts, rows, strict=True)])
-        exact = np.array([exact_match(text, row.output) for text, row in zip(texts, rows, strict=True)])
-        return Answers(texts, scores, timer.seconds, read + written, exact=exact)
+        asked = self.asking.ask(name, rows, count, room)
+        with self._adapter(tuned) as pair:
+            if self.classification:
+                return answering.labelled(
+                    rows, asked, self.labels, self.label_ids, kept=self.kept[tuned], pair=pair, tick=tick
+                )
+            return answering.written(
+                rows, asked, self.recipe.max_new_tokens, kept=self.kept[tuned], pair=pair, tick=tick,
+                should_stop=self.should_stop,
+            )  # fmt: skip
+
+    @contextlib.contextmanager
+    def _adapter(self, on: bool) -> Iterator[Callable[[], Pair]]:
+        """What loads the model with its adapter on, or off until the end of the block."""
+        with contextlib.ExitStack() as stack:
+            held: list[Pair] = []
+
+            def load() -> Pair:
+                if not held:
+                    held.append(self._load())
+                    if not on:
+                        stack.enter_context(held[0].only_base())
+                return held[0]
+
+            yield load
 
     def _ticker(self, text: str) -> Callable[[int], None]:
         """What tells that some more rows are done, and notices a stop."""
@@ -226,60 +293,128 @@ class _Comparison:
 
         def tick(count: int) -> None:
             self.done += count
-            left = (time.monotonic() - self.began) / self.done * (self.steps - self.done)
+            left = (time.monotonic() - self.began) / max(self.done, 1) * (self.steps - self.done)
             self.emit("progress", phase="compare", step=self.done, steps=self.steps, eta_seconds=left, text=text)
             if self.should_stop():
                 raise Stopped
 
         return tick
 
-    def _generated(self, pair: Pair) -> dict[str, list[str]]:
+    def _generated(self) -> dict[str, list[str]]:
         """What base and fine-tuned write by themselves, shown beside the label of the highest likelihood."""
-        prompts = [self.prompt.question(example, room=self.longest_label) for example in self.parts["test"]]
-        most = self.longest_label + 4
+        rows, most = self.parts["test"], self.longest_label + 4
         tick = self._ticker("free answers, to be shown beside the labels")
-        with pair.only_base():
-            of_base = pair.generate(prompts, most, tick, self.should_stop)[0]
-        return {"base": of_base, FINE_TUNED: pair.generate(prompts, most, tick, self.should_stop)[0]}
+        texts = {}
+        for name, tuned in (("base", False), (FINE_TUNED, True)):
+            with self._adapter(tuned) as pair:
+                texts[name] = answering.written(
+                    rows, self.asking.ask(name, rows, 0, self.longest_label), most, kept=self.kept[tuned], pair=pair,
+                    tick=tick, should_stop=self.should_stop,
+                ).texts  # fmt: skip
+        return texts
 
-    def _forgetting(self, pair: Pair) -> dict:
-        with pair.only_base():
-            before, tokens = pair.text_loss(PASSAGES)
-        after, _ = pair.text_loss(PASSAGES)
+    def _forgetting(self) -> dict:
+        losses = []
+        for tuned in (False, True):
+            kept = self.kept[tuned]
+            name = kept.name("general text", *PASSAGES)
+            if not (found := kept.find([name])):
+                with self._adapter(tuned) as pair:
+                    kept.keep([(name, pair().text_loss(PASSAGES), 0.0)])
+                found = kept.find([name])
+            losses.append(found[name][0])
+        (before, tokens), (after, _) = losses
         return {"loss_before": before, "loss_after": after, "difference": after - before, "tokens": tokens}
 
-    def _system(self, said: Answers, validation: Answers) -> dict:
-        entry = {
+    def _system(self, name: str, said: Answers, validation: Answers, rows: Sequence[dict]) -> dict:
+        entry: dict[str, Any] = {
             "score": float(said.scores.mean()),
             "interval": list(interval(said.scores, seed=self.recipe.seed)),
             "validation_score": float(validation.scores.mean()),
             "seconds": said.seconds,
             "tokens": said.tokens,
+            "cached_rows": said.kept,
         }
         if said.exact is not None:
             entry["exact_match"] = float(said.exact.mean())
+        if name in self.settings:
+            entry["setting"] = self.settings[name]
+        expected = [row["expected"] for row in rows]
+        if self.classification:
+            entry["classes"] = per_class(expected, said.texts, self.labels, seed=self.recipe.seed)
+        else:
+            entry["text"] = summary(said.texts, expected)
+        if said.probabilities is not None:
+            entry["calibration"] = calibration(said.probabilities, self._truth(expected))
+        if "broken" in rows[0]:
+            entry["rules_broken"] = sum(bool(row["broken"][name]) for row in rows)
         return entry
 
+    def _truth(self, expected: Sequence[str]) -> np.ndarray:
+        place = {label: number for number, label in enumerate(self.labels)}
+        return np.array([place.get(text, -1) for text in expected])
+
+    def _of_labels(self, answers: dict[str, dict[str, Answers]]) -> dict:
+        """What only tasks with labels have: the rows that moved, and what can be left to the model."""
+        test, rows = answers["test"], self.parts["test"]
+        sure = [
+            (said.probabilities.max(1), said.scores)
+            for said in (answers["validation"][FINE_TUNED], test[FINE_TUNED])
+            if said.probabilities is not None
+        ]
+        found = {"human": human(*sure, seed=self.recipe.seed)}
+        if "base" in test:
+            found["moved"] = moved(
+                [row.row for row in rows], [row.output for row in rows], test["base"].texts, test[FINE_TUNED].texts
+            )
+        return found
+
+    def _regressions(self, test: dict[str, Answers]) -> dict:
+        """The rows that base had right and the fine-tuned model has wrong."""
+        if "base" not in test:
+            return {"rows": [], "of": 0}
+        before, after = test["base"].scores, test[FINE_TUNED].scores
+        had = before >= (1.0 if self.classification else FALL)
+        lost = had & (before - after >= (1.0 if self.classification else FALL))
+        return {"rows": [self.parts["test"][place].row for place in np.flatnonzero(lost)], "of": int(had.sum())}
+
     def _rows(self, test: dict[str, Answers], generated: dict[str, list[str]]) -> list[dict]:
+        rules = Rules(self.options.must, self.options.must_not, self.options.pattern)
+        compared = "base" if "base" in test else next(iter(test))
         rows = []
         for place, example in enumerate(self.parts["test"]):
             scores = {name: float(said.scores[place]) for name, said in test.items()}
-            gain = scores[FINE_TUNED] - scores["base"]
-            row = {
+            gain = scores[FINE_TUNED] - scores[compared]
+            outputs = {name: said.texts[place] for name, said in test.items()}
+            row: dict[str, Any] = {
                 "row": example.row,
                 "input": example.input,
                 "expected": example.output,
-                "outputs": {name: said.texts[place] for name, said in test.items()},
+                "outputs": outputs,
                 "scores": scores,
                 "outcome": "better" if gain > 1e-9 else "worse" if gain < -1e-9 else "same",
+                "shown": {
+                    name: list(said.asked[place].rows)
+                    for name, said in test.items()
+                    if said.asked and said.asked[place].rows
+                },
             }
-            if generated:
+            if rules:
+                row["broken"] = {name: rules.check(text) for name, text in outputs.items()}
+            if self.classification:
                 row["generated"] = {name: texts[place] for name, texts in generated.items()}
                 row["probabilities"] = {
-                    name: dict(zip(self.labels, map(float, said.probabilities[place]), strict=True))
+                    name: {
+                        label: round(float(share), 6)
+                        for label, share in zip(self.labels, said.probabilities[place], strict=True)
+                    }
                     for name, said in test.items()
                     if said.probabilities is not None
                 }
+                sure = max(row["probabilities"][FINE_TUNED].values()) >= SURE
+                row["sure_but_wrong"] = sure and scores[FINE_TUNED] == 0
+            else:
+                row["metrics"] = {name: measure(text, example.output) for name, text in outputs.items()}
             rows.append(row)
         return rows
 
@@ -302,11 +437,6 @@ def _training(run: Run) -> dict:
         "best_step", "stopped_early",
     )  # fmt: skip
     return {name: said.get(name) for name in names}
-
-
-def _softmax(likelihoods: np.ndarray) -> np.ndarray:
-    shifted = np.exp(likelihoods - likelihoods.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
 
 
 def _replace(path: Path, text: str) -> None:

@@ -13,6 +13,7 @@ from finetune.evidence.systems import SHORT, SYSTEMS
 from finetune.runs import supervise
 from finetune.runs.store import Run, Status, find_run
 from finetune.ui import (
+    again,
     calibration,
     causes,
     classes,
@@ -204,7 +205,7 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
-        sections = ()
+        sections = (again.build(run, root),)
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(
