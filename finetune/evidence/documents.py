@@ -15,7 +15,7 @@ from finetune.errors import FinetuneError
 
 PASSAGES_FILE = "documents.jsonl"
 TEXTS, TABLES = (".txt", ".md"), (".csv", ".jsonl")
-WORDS = 150
+WORDS, CHARACTERS = 150, 1500
 MOST_BYTES = 100 * 1024**2
 
 
@@ -63,7 +63,10 @@ def read_passages(path: Path) -> list[Passage]:
     """The passages that were kept; none where there is no such file."""
     if not path.exists():
         return []
-    return [Passage(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    try:
+        return [Passage(**json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except (ValueError, TypeError):
+        raise FinetuneError(f"{path} is damaged.", hint="Give the documents again.") from None
 
 
 def _text(path: Path) -> str:
@@ -90,7 +93,8 @@ def _pieces(text: str) -> Iterator[str]:
     piece: list[str] = []
     count = 0
     for part in (sentence for paragraph in re.split(r"\n\s*\n", text) for sentence in _sentences(paragraph)):
-        words = len(part.split())
+        # A tenth of the characters counts as words: a text without spaces has one word.
+        words = max(len(part.split()), len(part) * WORDS // CHARACTERS)
         if piece and count + words > WORDS:
             yield " ".join(piece)
             piece, count = [], 0
@@ -102,11 +106,13 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _sentences(paragraph: str) -> list[str]:
     plain = " ".join(paragraph.split())
-    if len(plain.split()) <= WORDS:
+    if len(plain.split()) <= WORDS and len(plain) <= CHARACTERS:
         return [plain] if plain else []
     pieces: list[str] = []
-    for sentence in re.split(r"(?<=[.!?。])\s+", plain):
+    for sentence in re.split(r"(?<=[.!?])\s+|(?<=[。！？])", plain):
         words = sentence.split()
-        # A "sentence" without an end, such as a list, is cut by its words.
-        pieces += [" ".join(words[at : at + WORDS]) for at in range(0, len(words), WORDS)]
+        # A "sentence" without an end, such as a list, is cut by its words; one without spaces by its characters.
+        for at in range(0, len(words), WORDS):
+            piece = " ".join(words[at : at + WORDS])
+            pieces += [piece[cut : cut + CHARACTERS] for cut in range(0, len(piece), CHARACTERS)]
     return pieces

@@ -26,6 +26,8 @@ class Rules:
     _compiled: regex.Pattern | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
+        if any(not text.strip() for text in (*self.must, *self.must_not)):
+            raise FinetuneError("A rule without a text was given.", hint="Leave it out, or write what it looks for.")
         if not self.pattern:
             return
         try:

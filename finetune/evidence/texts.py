@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any
 from finetune.evidence.metrics import exact_match, rouge_l, words
 
 JSON_SHARE = 0.9
+_PLAIN = re.compile(r"[^.\[\]\"]+")
 
 
 def measure(output: str, expected: str) -> dict[str, float]:
@@ -75,20 +77,30 @@ def summary(outputs: Sequence[str], expected: Sequence[str]) -> dict[str, Any]:
 
 
 def _read(text: str) -> Any:
+    """The JSON value of a text; None for what is none, and for what nests deeper than anybody's answers."""
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        _pairs(value)
     except (ValueError, RecursionError):
         return None
+    return value
 
 
 def _pairs(value: Any, path: str = "") -> Counter[tuple[str, str]]:
-    """Leaves of a JSON value as (path, value); the places of a list are one path, in any order."""
+    """Leaves of a JSON value as (path, value); the places of a list are one path, in any order.
+
+    A value keeps its type, "1" is not 1; numbers are the same where they are equal, 1.0 is 1.
+    """
     if isinstance(value, dict) and value:
-        return sum((_pairs(one, f"{path}.{name}".lstrip(".")) for name, one in value.items()), Counter())
+        names = {name: name if _PLAIN.fullmatch(name) else json.dumps(name) for name in value}
+        return sum(
+            (_pairs(one, f"{path}.{names[name]}" if path else names[name]) for name, one in value.items()), Counter()
+        )
     if isinstance(value, list) and value:
         return sum((_pairs(one, f"{path}[]") for one in value), Counter())
-    text = " ".join(value.split()).casefold() if isinstance(value, str) else json.dumps(value)
-    return Counter([(path, text)])
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return Counter([(path, json.dumps(" ".join(value.split()).casefold() if isinstance(value, str) else value))])
 
 
 def _word_f1(output: str, expected: str) -> float:

@@ -9,8 +9,8 @@ from pathlib import Path
 import gradio as gr
 
 from finetune.errors import FinetuneError
-from finetune.evidence import documents as documents_read
 from finetune.evidence import options
+from finetune.evidence.documents import TABLES, TEXTS
 from finetune.evidence.options import Options
 from finetune.evidence.systems import ALTERNATIVES, NAMES
 from finetune.runs import supervise
@@ -106,7 +106,7 @@ def build(run: gr.State, root: Path) -> Again:
             info="Instruction of the system “base model with a better prompt”. Left empty, one is made from the task.",
         )  # fmt: skip
         documents = gr.File(
-            label="Documents that retrieval may look things up in", file_count="multiple", file_types=[*documents_read.TEXTS, *documents_read.TABLES],
+            label="Documents that retrieval may look things up in", file_count="multiple", file_types=[*TEXTS, *TABLES],
             elem_id="again-documents", height=120,
         )  # fmt: skip
         kept = gr.Checkbox(True, visible=False, label="keep the documents given before", elem_id="again-kept")
