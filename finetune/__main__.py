@@ -25,6 +25,8 @@ from finetune.dataset.readiness.questions import Questions, parse_answer
 from finetune.dataset.reading.load import load_text
 from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
+from finetune.evidence.options import Options
+from finetune.evidence.systems import ALTERNATIVES
 from finetune.runs import store, supervise
 from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
 from finetune.training.recipe import PRESETS, Recipe, describe, parse_setting
@@ -61,7 +63,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    comparison = jobs.compare(store.open_run(options.run, options.root), tell=_tell)
+    run = store.open_run(options.run, options.root)
+    # Beginning with what was asked the last time: who sets a prompt keeps the rules of before.
+    asked = _asked(options, Options.of(run))
+    comparison = jobs.compare(run, options=asked, documents=options.documents, tell=_tell)
     _answer(options, comparison, comparison_lines(comparison))
 
 
@@ -69,7 +74,7 @@ def _verdict(options: argparse.Namespace) -> None:
     from finetune.evidence.scores import read_scores
     from finetune.evidence.verdict import RULES, decide
 
-    verdict, paired = decide(read_scores(options.scores), seed=options.seed)
+    verdict, paired = decide(read_scores(options.scores), seed=options.seed, models=options.models)
     answer = {"verdict": verdict.as_json(), "paired": paired.as_json(), "rules": RULES}
     _answer(options, answer, verdict_lines(answer))
 
@@ -152,8 +157,22 @@ def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
         root=options.root,
         directory=options.run_dir,
         compare=compare,
+        options=_asked(options, Options()) if compare else None,
+        documents=options.documents if compare else None,
         tell=_tell,
     )
+
+
+def _asked(options: argparse.Namespace, before: Options) -> Options | None:
+    """The options of the comparison that were given, the others as before; None where none was."""
+    changes: dict[str, Any] = {
+        name: value if name in ("prompt", "pattern") else tuple(value)
+        for name in ("prompt", "must", "must_not", "pattern")
+        if (value := getattr(options, name)) is not None
+    }
+    if options.without:
+        changes["systems"] = tuple(name for name in ALTERNATIVES if name not in options.without)
+    return dataclasses.replace(before, **changes) if changes else None
 
 
 def _tell(event: dict) -> None:
@@ -232,6 +251,18 @@ def parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--max-minutes", type=float, metavar="N", help="time box of the training")
 
+    def add_asked(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--prompt", metavar="TEXT", help="instruction of your own for the system `prompted`")
+        command.add_argument(
+            "--documents", nargs="+", type=Path, metavar="FILE", help="documents that retrieval looks in too"
+        )
+        command.add_argument(
+            "--without", action="append", choices=ALTERNATIVES, help="switch a system off; may be given again"
+        )
+        command.add_argument("--must", action="append", metavar="TEXT", help="each answer must contain it")
+        command.add_argument("--must-not", action="append", metavar="TEXT", help="no answer may contain it")
+        command.add_argument("--pattern", metavar="REGEX", help="each answer must match it somewhere")
+
     inspect = add("inspect", _inspect, "look at a file: rows, split, findings, readiness")
     add_data(inspect)
     inspect.add_argument("--cleaned", type=Path, metavar="DIR", help="write the mended rows and what changed there")
@@ -242,10 +273,17 @@ def parser() -> argparse.ArgumentParser:
         command = add(name, act, help)
         add_data(command)
         command.add_argument("--run-dir", type=Path, metavar="DIR", help="place of this run; must not exist yet")
-    add("compare", _compare, "compare a trained run on its held-out rows").add_argument("run", help="id or directory")
+        if name == "run":
+            add_asked(command)
+    command = add("compare", _compare, "compare a trained run on its held-out rows")
+    command.add_argument("run", help="id or directory")
+    add_asked(command)
     command = add("verdict", _verdict, "the decision alone, from scores")
     command.add_argument("scores", type=Path, help='JSONL of {"id", "part", "scores": {system: 0..1}}')
     command.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
+    command.add_argument(
+        "--models", type=int, default=1, metavar="N", help="fine-tuned models that were compared on these test rows"
+    )
     add("runs", _runs, "list the runs")
     command = add("stop", _stop, "stop a run; what it learned is kept")
     command.add_argument("run", help="id or directory")

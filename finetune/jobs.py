@@ -24,6 +24,7 @@ from finetune.dataset.report import Choices, Count, Counting, Report, conclude, 
 from finetune.dataset.tell import Tell as TellLook
 from finetune.dataset.tell import silent
 from finetune.errors import FinetuneError
+from finetune.evidence.options import Options, save
 from finetune.model import memory
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, default_root, model_cache, open_run, status
@@ -122,6 +123,8 @@ def train(
     root: Path | None = None,
     directory: Path | None = None,
     compare: bool = True,
+    options: Options | None = None,
+    documents: Sequence[Path | str] | None = None,
     tell: Tell = lambda event: None,
 ) -> Run:
     """Train a run on a file, or on what `inspect` said of it, and wait for its end.
@@ -133,6 +136,8 @@ def train(
         root: directory of the runs; None takes the default one.
         directory: another place for this run.
         compare: go on to the comparison and the verdict.
+        options: what is asked of the comparison; None takes the defaults.
+        documents: files that retrieval looks in too, beside the training rows.
         tell: takes each event of the run as it happens.
 
     Raises:
@@ -143,25 +148,41 @@ def train(
     report = data if isinstance(data, Report) else inspect(data, recipe=recipe, root=root)
     recipe = _with_absolute_base(recipe)
     run = create(root, report=report, recipe=recipe, name=Path(report.name).stem, directory=directory, compare=compare)
+    if options is not None or documents:
+        save(run, options or Options(), documents)
     supervise.start(run)
     follow(run, tell)
     return run
 
 
-def compare(run: Run | Path | str, *, root: Path | None = None, tell: Tell = lambda event: None) -> dict:
+def compare(
+    run: Run | Path | str,
+    *,
+    root: Path | None = None,
+    options: Options | None = None,
+    documents: Sequence[Path | str] | None = None,
+    tell: Tell = lambda event: None,
+) -> dict:
     """The comparison of a trained run, made now if it has none: the object of section “compare” of the README.
+
+    Args:
+        options: what is asked of it; where given, the comparison is made anew. Answers that are kept are not asked again.
+        documents: files that retrieval looks in too; None keeps those of before, [] drops them.
 
     Raises:
         FinetuneError: there is no such run, it has no adapter, or the comparison failed.
     """
     found = run if isinstance(run, Run) else open_run(run, root or default_root())
-    if (made := found.comparison()) is not None:
+    if options is None and documents is None and (made := found.comparison()) is not None:
         return made
     if not found.adapter.exists():
         raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+    if options is not None or documents is not None:
+        save(found, options or Options.of(found), documents)
+    before = found.comparison()
     supervise.start(found, phase="compare")
     follow(found, tell)
-    if (made := found.comparison()) is None:
+    if (made := found.comparison()) is None or made == before:
         raise FinetuneError("The comparison was stopped before its end.", hint="Start it again.")
     return made
 

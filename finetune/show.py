@@ -83,7 +83,15 @@ def comparison_lines(comparison: dict) -> list[str]:
     lines = [*verdict_lines(comparison), "", f"{comparison['metric']} on {comparison['test_rows']} test rows:"]
     for name, entry in comparison["systems"].items():
         low, high = entry["interval"]
-        lines.append(f"  {NAMES.get(name, name):<40} {entry['score']:>6.1%}  ({low:.1%} to {high:.1%})")
+        count = (entry.get("setting") or {}).get("count")
+        shown = f", {count} examples" if count else ""
+        lines.append(f"  {NAMES.get(name, name):<40} {entry['score']:>6.1%}  ({low:.1%} to {high:.1%}){shown}")
+    if found := comparison.get("regressions"):
+        lines.append(
+            f"Of {found['of']} rows that the base had right, the fine-tuned model has {len(found['rows'])} wrong."
+        )
+    if looked := comparison.get("looks"):
+        lines.append(f"Models compared on these test rows so far: {looked['models']}; comparisons: {looked['total']}.")
     proof = "equals" if comparison["adapter_off_equals_base"] else "DOES NOT EQUAL"
     return [*lines, f"With the adapter off the model {proof} the untouched base.", f"run: {comparison['run']}"]
 

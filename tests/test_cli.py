@@ -57,7 +57,7 @@ def test_the_main_job_and_what_follows_it(call, small_csv, tiny_model, tmp_path)
         "run", "model", "task", "metric", "test_rows", "systems", "paired", "verdict", "adapter_off_equals_base",
         "forgetting", "cost", "training",
     } <= comparison.keys()  # fmt: skip
-    assert set(comparison["systems"]) == {"majority", "tfidf", "base", "few_shot", "retrieval", "fine_tuned"}
+    assert set(comparison["systems"]) == set(SYSTEMS)
     for system in comparison["systems"].values():
         assert {"score", "interval", "seconds", "tokens"} <= system.keys()
     assert set(comparison["paired"]) == {"against", "difference", "interval", "p_value", "wins", "losses", "ties"}
