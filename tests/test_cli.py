@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from finetune.__main__ import main
+from finetune.evidence.systems import SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -240,3 +240,23 @@ def test_an_answer_that_does_not_fit_is_left_out_and_told(tiny_model, tmp_path):
     long = [example.row for example in run.examples("train") if example.row > 40]
     assert long and any(f"{len(long)} training rows are left out" in text and str(long[0]) in text for text in told)
     assert run.comparison()["test_rows"] == len(run.examples("test"))
+
+
+def test_an_adapter_that_leaks_into_the_base_raises_the_alarm(make, monkeypatch):
+    """What `disable_adapter` promises is broken on purpose: the comparison must notice it and give no verdict."""
+    import contextlib
+
+    from peft import PeftModel
+
+    from finetune.evidence.compare import compare
+
+    run = make(compare=False)
+    supervise.start(run)
+    jobs.follow(run, lambda event: None)
+    monkeypatch.setattr(PeftModel, "disable_adapter", lambda self: contextlib.nullcontext())
+    said = []
+    made = compare(run, emit=lambda kind, **fields: said.append((kind, fields.get("text", ""))))
+    assert made["adapter_off_equals_base"] is False
+    assert made["proof"]["largest_difference"] > 0
+    assert made["verdict"]["decision"] == "no_clear_difference" and made["verdict"]["reason"].startswith("No verdict")
+    assert any(kind == "warning" and "do not trust" in text for kind, text in said)

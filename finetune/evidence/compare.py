@@ -154,7 +154,7 @@ class _Comparison:
             "regressions": self._regressions(test),
             "adapter_off_equals_base": proof["equal"],
             "adapter_changes_output": proof["differs"],
-            "proof": {"equal": proof["equal"], "probes": proof["probes"]},
+            "proof": {name: value for name, value in proof.items() if name != "differs"},
             "forgetting": forgetting,
             "cost": cost.measured(
                 training_seconds=training.get("seconds"), rows=len(self.parts["test"]),
@@ -193,8 +193,12 @@ class _Comparison:
             probes = [self.prompt.question(example) for example in self.parts["test"][:PROBES]]
             self._pair = Pair.of(self.run, self.prompt, probes)
             proof = {
-                "equal": self._pair.off_equals_base, "differs": self._pair.on_differs, "probes": len(probes),
-            }  # fmt: skip
+                "equal": self._pair.off_equals_base,
+                "differs": self._pair.on_differs,
+                "probes": len(probes),
+                "largest_difference": self._pair.off_difference,
+                "adapter_difference": self._pair.on_difference,
+            }
             self.kept[True].keep([(self._proof_name(), proof, 0.0)])
         return self._pair
 

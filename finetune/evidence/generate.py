@@ -70,6 +70,9 @@ class Pair:
         on = [self._last_logits(ids) for ids in probes]
         self.off_equals_base = all(torch.equal(one, other) for one, other in zip(untouched, off, strict=True))
         self.on_differs = any(not torch.equal(one, other) for one, other in zip(off, on, strict=True))
+        # Largest differences of a logit: adapter off against the untouched base, and on against off.
+        self.off_difference = _largest_difference(untouched, off)
+        self.on_difference = _largest_difference(off, on)
 
     @classmethod
     def of(cls, run: Run, prompt: Prompt, probes: Sequence[list[int]] = ()) -> Pair:
@@ -306,6 +309,11 @@ class Timer:
 
     def __exit__(self, *_: object) -> None:
         self.seconds = time.monotonic() - self._began
+
+
+def _largest_difference(some: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> float:
+    pairs = zip(some, others, strict=True)
+    return max((float((one.float() - other.float()).abs().max()) for one, other in pairs), default=0.0)
 
 
 def _common_prefix(rows: Sequence[list[int]]) -> int:
