@@ -62,7 +62,9 @@ def test_the_main_job_and_what_follows_it(call, small_csv, tiny_model, tmp_path)
     for system in comparison["systems"].values():
         assert {"score", "interval", "seconds", "tokens"} <= system.keys()
     assert set(comparison["paired"]) == {"against", "difference", "interval", "p_value", "wins", "losses", "ties"}
-    assert set(comparison["verdict"]) == {"decision", "reason", "next_steps"}
+    assert set(comparison["verdict"]) == {
+        "decision", "reason", "next_steps", "level", "detectable_difference", "rows_needed",
+    }  # fmt: skip
     assert comparison["adapter_off_equals_base"] is True
     assert "step" in err and "because" in err
     # Its directory is a run like any other.

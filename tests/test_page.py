@@ -402,7 +402,7 @@ def test_a_run_from_start_to_verdict_survives_a_closed_page(
     page.locator("#see").click()
     expect(page.locator("#verdict h2")).to_be_visible()
     expect(page.locator("#scores")).to_contain_text("The fine-tuned model")
-    expect(page.locator("#scores")).to_contain_text("equals the untouched base: yes")
+    expect(page.locator("#details")).to_contain_text("equals the untouched base: yes")
     rows = page.locator("table.beside tbody tr")
     expect(rows).to_have_count(10)
     page.locator("#after").click()

@@ -337,6 +337,8 @@ class _Comparison:
             "validation_score": float(validation.scores.mean()),
             "seconds": said.seconds,
             "tokens": said.tokens,
+            "tokens_in": (read := sum(len(one.prompt) for one in said.asked)),
+            "tokens_out": said.tokens - read,
             "cached_rows": said.kept,
         }
         if said.exact is not None:
