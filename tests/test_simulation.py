@@ -90,11 +90,11 @@ def test_a_gain_as_large_as_announced_is_found_four_times_in_five(runs, correlat
     assert used >= 0.8 - 1.65 * np.sqrt(0.8 * 0.2 / runs)
 
 
-@pytest.mark.parametrize("runs", [40, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("runs", [40, MANY])
 def test_graded_scores_too(runs):
     used, covered = simulate(runs, 0.0, 0.5, graded=True, others=(0.5, 0.5, 0.5))
     assert used <= 0.05
-    assert covered >= 0.95 - 2.6 * np.sqrt(0.95 * 0.05 / runs)
+    assert covered >= 0.93 - 1.65 * np.sqrt(0.93 * 0.07 / runs)
 
 
 def test_the_command_line_says_the_same(tmp_path, capsys):
