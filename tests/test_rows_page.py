@@ -74,12 +74,12 @@ def test_every_page_and_every_row_in_full_opens_escaped(tmp_path: Path, task: st
     told, seen = [], []
     others = [name for name in rows.present(run.outputs()) if name not in ("base", "fine_tuned")]
     for page in range(12):
-        drawn = tab.turn(run.id, page - 1, "base", "all", "", "", others, by=1)
+        drawn = tab.turn(run.id, page - 1, updates[tab.choice], "base", "all", "", "", others, by=1)
         seen += [int(row) for row in re.findall(r'data-row="(\d+)"', drawn[tab.rows])]
         told.append(drawn[tab.rows])
     assert seen == [line["row"] for line in run.outputs()]
     for row in seen[:20]:
-        found = tab.open(SimpleNamespace(row=row), run.id, (row - seen[0]) // 10, None, "base", "all", "", "", [])
+        found = tab.open(SimpleNamespace(row=row), run.id, (row - seen[0]) // 10, updates[tab.choice], None)
         told.append(found[tab.rows])
         assert found[tab.opened] == row and found[tab.rows].count("<section") == len(rows.present(run.outputs()))
     whole = "".join(told)
@@ -96,8 +96,17 @@ def test_a_row_that_is_open_is_closed_by_a_second_press(tmp_path: Path) -> None:
     run = make_run(tmp_path)
     tab = built(tmp_path, sidebyside)
     row = run.outputs()[3]["row"]
-    again = tab.open(SimpleNamespace(row=row), run.id, 0, row, "base", "all", "", "", [])
+    again = tab.open(SimpleNamespace(row=row), run.id, 0, (Choice(), []), row)
     assert again[tab.opened] is None and 'class="full"' not in again[tab.rows]
+
+
+def test_what_is_drawn_already_is_not_drawn_again_and_a_dropdown_left_empty_keeps_what_it_shows(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    tab = built(tmp_path, sidebyside)
+    drawn = (Choice("retrieval", label="refund"), ["tfidf"])
+    assert tab.turn(run.id, 0, drawn, None, "all", None, "", ["tfidf"]) == {}
+    worse = tab.turn(run.id, 0, drawn, None, "worse", None, "", ["tfidf"])
+    assert worse[tab.choice] == (Choice("retrieval", "worse", "refund"), ["tfidf"])
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -110,30 +119,35 @@ def test_blind_cards_name_nobody_and_a_reload_goes_on(tmp_path: Path, task: str)
     tuned_first = 0
     for number in range(20):
         assert f"{number} of " in drawn[tab.where]
-        card, (rater, row) = drawn[tab.card], drawn[tab.asked]
+        card, (_, rater, row) = drawn[tab.card], drawn[tab.asked]
         assert not re.search("fine|tuned|retrieval|expected|right|wrong", card.lower()) and "<img" not in card
         first, second = re.findall(r'<div class="text">(.*?)</div>', card, re.DOTALL)[1:]
         said = [lines[row]["outputs"][system] for system in ("fine_tuned", "retrieval")]
         assert {html.unescape(first), html.unescape(second)} == set(said)
         tuned_first += html.unescape(first) == said[0]
-        tab.say("a" if number % 3 else "equal", run.id, "retrieval", (rater, row))
+        tab.say("a" if number % 3 else "equal", run.id, ("retrieval", rater, row))
         drawn = tab.view(Story(Run(run.directory)), run.comparison(), run.outputs())
         assert drawn[tab.outcome].value == "" and drawn[tab.outcome].visible is False
     assert 3 < tuned_first < 17
-    assert tab.show(run.id, "base")[tab.card].count("left to write freely") == (2 if task == "classification" else 0)
+    assert tab.show(run.id, "base", ("retrieval", 1, row))[tab.card].count("left to write freely") == (
+        2 if task == "classification" else 0
+    )
     now = preference.standing(run, run.outputs(), "retrieval")
     assert len(now.judged) == 20 and set(now.judged.values()) == {"fine_tuned", "other", "equal"}
     assert f"{now.same} rows with the same" in drawn[tab.where]
-    shown = pick(tab.show_result(run.id, "retrieval"), tab.outcome)
+    shown = pick(tab.show_result(run.id, ("retrieval", 1, None)), tab.outcome)
     assert "rows with a preference" in shown and "7 equal" in shown and "The scores took the same side" in shown
     last = list(now.judged)[-1]
-    assert tab.take_back(run.id, "retrieval")[tab.asked] == (1, last)
+    assert tab.take_back(run.id, ("retrieval", 1, None))[tab.asked] == ("retrieval", 1, last)
     for pair in preference.standing(run, run.outputs(), "retrieval").left:
-        drawn = tab.say("b", run.id, "retrieval", (1, pair.row))
-    assert drawn[tab.asked] is None and "Every row is judged" in drawn[tab.card]
+        drawn = tab.say("b", run.id, ("retrieval", 1, pair.row))
+    assert drawn[tab.asked][2] is None and "Every row is judged" in drawn[tab.card]
     assert drawn[tab.outcome].visible is True  # at the end it is told unasked
-    assert tab.start_over(run.id, "retrieval")[tab.asked][0] == 2
-    assert tab.take_back(run.id, "retrieval")[tab.asked] is None  # back to the first pass, which is complete
+    assert tab.start_over(run.id, ("retrieval", 1, None))[tab.asked][1] == 2
+    assert tab.take_back(run.id, ("retrieval", 2, None))[tab.asked][1:] == (
+        1,
+        None,
+    )  # back to the first pass, which is complete
 
 
 def test_two_systems_that_say_the_same_leave_nothing_to_choose(tmp_path: Path) -> None:

@@ -56,12 +56,15 @@ document.addEventListener('keydown', window.finetuneBlind);
 """
 
 
+Asked = tuple[str, int, int | None]
+
+
 @dataclass(frozen=True)
 class Blind:
     """The components."""
 
     root: Path
-    asked: gr.State  # (rater, row) that is on the page
+    asked: gr.State  # (system held against, pass, row or None) that is on the page
     fold: gr.Accordion
     notice: gr.HTML
     against: gr.Dropdown
@@ -92,25 +95,28 @@ class Blind:
         }
         return updates | (self._drawn(story.run, outputs, against) if against else {})
 
-    def show(self, run_id: str, against: str) -> dict:
-        """The pass on another pair of systems, where it was left."""
+    def show(self, run_id: str, against: str | None, asked: Asked) -> dict:
+        """The pass on another pair of systems, where it was left; nothing where it is the one on the page."""
+        if against is None or against == asked[0]:
+            return {}  # the dropdown was only left
         run = find_run(run_id, self.root)
         return self._drawn(run, rows.lines_of(run), against)
 
-    def say(self, said: str, run_id: str, against: str, asked: tuple[int, int] | None) -> dict:
+    def say(self, said: str, run_id: str, asked: Asked) -> dict:
         """Keep a judgement of the pair that is on the page, and go to the next. Raises FinetuneError."""
         run = find_run(run_id, self.root)
         lines = rows.lines_of(run)
-        rater, row = asked or (0, 0)
+        against, rater, row = asked
         pairs, _ = preference.pairs(lines, against, seed=int(run.record()["seed"]), rater=rater)
         pair = next((pair for pair in pairs if pair.row == row), None)
         if pair is not None:
             preference.judge(run, against, rater, pair, pair.choice(said))
         return self._drawn(run, lines, against)
 
-    def take_back(self, run_id: str, against: str) -> dict:
+    def take_back(self, run_id: str, asked: Asked) -> dict:
         """Ask the row that was judged last once more; from a pass that holds nothing, back to the one before."""
         run = find_run(run_id, self.root)
+        against = asked[0]
         lines = rows.lines_of(run)
         now = preference.standing(run, lines, against)
         if now.judged:
@@ -119,16 +125,18 @@ class Blind:
             preference.begin(run, against, now.rater - 1)
         return self._drawn(run, lines, against)
 
-    def show_result(self, run_id: str, against: str) -> dict:
+    def show_result(self, run_id: str, asked: Asked) -> dict:
         """What was preferred so far, and whose the answers were."""
         run = find_run(run_id, self.root)
+        against = asked[0]
         lines = rows.lines_of(run)
         now = preference.standing(run, lines, against)
         return {self.outcome: gr.HTML(_result(run, lines, against, now), visible=True)}
 
-    def start_over(self, run_id: str, against: str) -> dict:
+    def start_over(self, run_id: str, asked: Asked) -> dict:
         """A pass of another person over the same rows."""
         run = find_run(run_id, self.root)
+        against = asked[0]
         lines = rows.lines_of(run)
         now = preference.standing(run, lines, against)
         if now.judged:
@@ -143,7 +151,7 @@ class Blind:
         labelled = run.record()["task"] == "classification"
         line = next((line for line in lines if left and line["row"] == left[0].row), None)
         return {
-            self.asked: (now.rater, left[0].row) if left else None,
+            self.asked: (against, now.rater, left[0].row if left else None),
             self.where: _where(now, labelled),
             self.card: _card(left[0], line, against, labelled) if line else _over(now, labelled),
             self.choices: gr.Row(visible=bool(left)),
@@ -226,7 +234,7 @@ def _result(run: Run, lines: Sequence[dict], against: str, now: Standing) -> str
 
 def build(run: gr.State, root: Path) -> Blind:
     """The components and their events, inside the tab."""
-    asked = gr.State(None)
+    asked = gr.State(("", 1, None))
     with gr.Accordion("Judge for yourself which answers are better, blind", open=False, elem_id="blind-fold") as fold:
         gr.HTML(INTRO)
         with gr.Column(elem_id="blind"):
@@ -259,9 +267,9 @@ def build(run: gr.State, root: Path) -> Blind:
         return quietly(lambda *values: tab.say(said, *values))
 
     for name, said in (("a", "a"), ("b", "b"), ("equal", "equal"), ("bad", "both_bad")):
-        buttons[name].click(saying(said), [run, against, asked], drawn, **private)
-    against.input(quietly(tab.show), [run, against], drawn, **private)
-    undo.click(quietly(tab.take_back), [run, against], drawn, **private)
-    reveal.click(quietly(tab.show_result), [run, against], [notice, outcome], **private)
-    again.click(quietly(tab.start_over), [run, against], drawn, **private)
+        buttons[name].click(saying(said), [run, asked], drawn, **private)
+    against.input(quietly(tab.show), [run, against, asked], drawn, **private)
+    undo.click(quietly(tab.take_back), [run, asked], drawn, **private)
+    reveal.click(quietly(tab.show_result), [run, asked], [notice, outcome], **private)
+    again.click(quietly(tab.start_over), [run, asked], drawn, **private)
     return tab

@@ -8,7 +8,6 @@ from finetune.dataset.example import Example
 from finetune.dataset.finding import plural
 from finetune.errors import FinetuneError
 from finetune.evidence.documents import PASSAGES_FILE, Passage, read_passages
-from finetune.evidence.systems import FINE_TUNED
 from finetune.runs.store import Run
 from finetune.ui import cells, rows
 from finetune.ui.difference import plain
@@ -27,7 +26,7 @@ def whole(run: Run, line: dict, against: str, *, labelled: bool) -> str:
     passages = _passages(run) if line.get("shown", {}).get("passages") else []
     systems = "".join(
         _system(line, system, labelled, train, passages)
-        for system in sorted(rows.present([line]), key=lambda name: name not in (against, FINE_TUNED))
+        for system in rows.ordered(rows.present([line]), against)
         if line["outputs"][system] is not None
     )
     earlier = next((one.context[:-1] for one in run.examples("test") if one.row == line["row"]), ())
@@ -57,7 +56,9 @@ def _measured(line: dict, system: str) -> list[str]:
     said = [f"{name} {found[key]:.0%}" for key, name in MEASURES.items() if isinstance(found.get(key), int | float)]
     likely = (line.get("likelihood") or {}).get(system)
     return ([", ".join(said)] if said else []) + (
-        [f"log-likelihood of the expected answer {likely:.2f} a token"] if likely is not None else []
+        [f"log-likelihood of the expected answer {likely:.2f} a token; nearer to 0 is surer"]
+        if likely is not None
+        else []
     )
 
 

@@ -59,6 +59,11 @@ def present(lines: Sequence[dict]) -> list[str]:
     return [system for system in SYSTEMS if any(system in line["outputs"] for line in lines)]
 
 
+def ordered(systems: Sequence[str], against: str) -> list[str]:
+    """The two that are compared, then the others."""
+    return sorted(systems, key=lambda name: (name != against) + (name not in (against, FINE_TUNED)))
+
+
 def outcome(line: dict, against: str) -> str:
     """better, worse or same: the fine-tuned model against the other; empty where one of them has no score."""
     tuned, other = line["scores"].get(FINE_TUNED), line["scores"].get(against)

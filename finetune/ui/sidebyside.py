@@ -77,6 +77,7 @@ class SideBySide:
     root: Path
     page: gr.State
     opened: gr.State
+    choice: gr.State  # a Choice and the systems beside it, as they were drawn last
     notice: gr.HTML
     against: gr.Dropdown
     kind: gr.Radio
@@ -92,7 +93,7 @@ class SideBySide:
     def shown(self) -> list:
         """Every component that `view` may change."""
         return [
-            self.page, self.opened, self.notice, self.against, self.kind, self.label, self.search, self.also, self.key,
+            self.page, self.opened, self.choice, self.notice, self.against, self.kind, self.label, self.search, self.also, self.key,
             self.rows, self.before, self.where, self.after,
         ]  # fmt: skip
 
@@ -106,30 +107,30 @@ class SideBySide:
             self.against: gr.Dropdown(choices=[(SHORT.get(name, name), name) for name in others], value=choice.against),
             self.search: "",
             self.key: gr.HTML(f'<p class="quiet key">{HINT}{"" if labelled else f"<br>{MARKS}"}</p>'),
-        } | self._drawn(story.run, outputs, choice, [], 0, None)
+        } | self._drawn(story.run, outputs, choice, [], 0)
 
     def turn(
-        self, run_id: str, page: int, against: str, kind: str, label: str | None, search: str, also: list[str], by: int = 0
+        self, run_id: str, page: int, drawn: tuple[Choice, list[str]], against: str | None, kind: str, label: str | None,
+        search: str, also: list[str], by: int = 0,
     ) -> dict:  # fmt: skip
-        """Another page, or the first of another choice of rows."""
+        """Another page, or the first of another choice of rows; nothing where the choice is the one that is drawn."""
         run = find_run(run_id, self.root)
-        choice = Choice(against or "", kind or "all", label or "", search or "")
-        return self._drawn(run, rows.lines_of(run), choice, also, max(0, page + by) if by else 0, None)
+        choice = _read(drawn, against, kind, label, search)
+        if not by and (choice, set(also)) == (drawn[0], set(drawn[1])):
+            return {}
+        return self._drawn(run, rows.lines_of(run), choice, also, max(0, page + by) if by else 0)
 
     def open(
-        self, event: gr.EventData, run_id: str, page: int, opened: int | None, against: str, kind: str, label: str | None,
-        search: str, also: list[str],
-    ) -> dict:  # fmt: skip
+        self, event: gr.EventData, run_id: str, page: int, drawn: tuple[Choice, list[str]], opened: int | None
+    ) -> dict:
         """The row that was pressed in full, or closed again where it was open."""
         run = find_run(run_id, self.root)
-        choice = Choice(against or "", kind or "all", label or "", search or "")
+        choice, also = drawn
         row = None if event.row == opened else event.row
         found = rows.chosen(rows.lines_of(run), choice)
         return {self.opened: row, self.rows: _table(run, found, choice.against, also, page, row)}
 
-    def _drawn(
-        self, run: Run, lines: Sequence[dict], choice: Choice, also: Sequence[str], page: int, opened: int | None
-    ) -> dict:  # fmt: skip
+    def _drawn(self, run: Run, lines: Sequence[dict], choice: Choice, also: Sequence[str], page: int) -> dict:
         found = rows.chosen(lines, choice)
         last = rows.pages(found) - 1
         page = min(page, last)
@@ -141,17 +142,29 @@ class SideBySide:
         also = [name for name in others if name in also]
         return {
             self.page: page,
-            self.opened: opened,
+            self.opened: None,
+            self.choice: (choice, also),
             self.kind: gr.Radio(choices=rows.kinds(lines, choice), value=choice.kind),
             self.label: gr.Dropdown(choices=rows.labels(lines, choice, names), value=choice.label, visible=bool(names)),
             self.also: gr.CheckboxGroup(
                 choices=[(SHORT.get(name, name), name) for name in others], value=also, visible=bool(others)
             ),
-            self.rows: _table(run, found, choice.against, also, page, opened),
+            self.rows: _table(run, found, choice.against, also, page, None),
             self.where: f'<p class="quiet">{text}</p>',
             self.before: gr.Button(interactive=page > 0),
             self.after: gr.Button(interactive=page < last),
         }
+
+
+def _read(drawn: tuple[Choice, list[str]], against: str | None, kind: str, label: str | None, search: str) -> Choice:
+    """The choice on the page. A dropdown that was left without a choice says None, and what it shows still holds."""
+    before = drawn[0]
+    return Choice(
+        before.against if against is None else against,
+        kind or "all",
+        before.label if label is None else label,
+        search or "",
+    )
 
 
 def _table(run: Run, found: Sequence[dict], against: str, also: Sequence[str], page: int, opened: int | None) -> str:
@@ -166,7 +179,8 @@ def _table(run: Run, found: Sequence[dict], against: str, also: Sequence[str], p
     if not found:
         return '<p class="empty">No row is like that.</p>'
     labelled = run.record()["task"] == "classification"
-    systems = [name for name in rows.present(found) if name in (against, FINE_TUNED, *also)]
+    # The two that are compared stand first: of many columns the last ones are reached by scrolling.
+    systems = [name for name in rows.ordered(rows.present(found), against) if name in (against, FINE_TUNED, *also)]
     head = "".join(f"<th>{escape(SHORT.get(system, system))}</th>" for system in systems)
     lines = []
     for line in found[page * rows.PAGE : (page + 1) * rows.PAGE]:
@@ -182,7 +196,7 @@ def _table(run: Run, found: Sequence[dict], against: str, also: Sequence[str], p
 
 def build(run: gr.State, root: Path) -> SideBySide:
     """The components and their events, inside the tab."""
-    page, opened = gr.State(0), gr.State(None)
+    page, opened, drawn = gr.State(0), gr.State(None), gr.State((Choice(), []))
     gr.HTML("<h3>Side by side</h3>")
     notice = gr.HTML(visible=False)
     with gr.Row(elem_classes="sides"):
@@ -203,11 +217,11 @@ def build(run: gr.State, root: Path) -> SideBySide:
         where = gr.HTML(elem_id="where")
         after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
     tab = SideBySide(
-        root, page, opened, notice, against, kind, label, search, also, key, table, before, where, after
+        root, page, opened, drawn, notice, against, kind, label, search, also, key, table, before, where, after
     )  # fmt: skip
     private = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
-    choice = [against, kind, label, search, also]
-    drawn = [notice, page, opened, kind, label, also, table, where, before, after]
+    inputs = [run, page, drawn, against, kind, label, search, also]
+    outputs = [notice, page, opened, drawn, kind, label, also, table, where, before, after]
     quietly = calm(notice)
 
     def turned(by: int):
@@ -216,13 +230,13 @@ def build(run: gr.State, root: Path) -> SideBySide:
     gr.on(
         # A paste or a cleared field is a change of a text, and not always an input.
         [against.input, kind.input, label.input, search.change, also.input],
-        turned(0), [run, page, *choice], drawn, trigger_mode="always_last", **private,
+        turned(0), inputs, outputs, trigger_mode="always_last", **private,
     )  # fmt: skip
-    before.click(turned(-1), [run, page, *choice], drawn, **private)
-    after.click(turned(1), [run, page, *choice], drawn, **private)
+    before.click(turned(-1), inputs, outputs, **private)
+    after.click(turned(1), inputs, outputs, **private)
 
     def open_row(event: gr.EventData, *values):
         return quietly(tab.open)(event, *values)
 
-    table.select(open_row, [run, page, opened, *choice], [notice, opened, table], **private)
+    table.select(open_row, [run, page, drawn, opened], [notice, opened, table], **private)
     return tab
