@@ -66,11 +66,11 @@ LABELS = [[7], [8, 9], [8, 10, 11, 12], [13, 14, 2]]
 )
 def test_label_likelihoods_equal_the_plain_reference(make_pair, quantisation, prompts):
     pair = make_pair(quantisation)
-    assert np.abs(pair.label_likelihoods(prompts, LABELS) - reference(pair.model, prompts, LABELS)).max() < 1e-4
+    assert np.abs(pair.label_likelihoods(prompts, LABELS).values - reference(pair.model, prompts, LABELS)).max() < 1e-4
     with pair.only_base():
         base = reference(pair.model, prompts, LABELS)
-        assert np.abs(pair.label_likelihoods(prompts, LABELS) - base).max() < 1e-4
-    assert np.abs(pair.label_likelihoods(prompts, LABELS) - base).max() > 1e-2
+        assert np.abs(pair.label_likelihoods(prompts, LABELS).values - base).max() < 1e-4
+    assert np.abs(pair.label_likelihoods(prompts, LABELS).values - base).max() > 1e-2
 
 
 def test_labels_of_one_token_and_many_rows_in_small_passes(make_pair, monkeypatch):
@@ -80,17 +80,18 @@ def test_labels_of_one_token_and_many_rows_in_small_passes(make_pair, monkeypatc
     monkeypatch.setattr("finetune.evidence.generate.PASS_LOGITS", 2)
     monkeypatch.setattr("finetune.evidence.generate.CACHE_TOKENS", 60)  # less than the labels of one long row
     told: list[int] = []
-    found = pair.label_likelihoods(PROMPTS, LABELS, told.append)
+    found = pair.label_likelihoods(PROMPTS, LABELS, told.append).values
     assert sum(told) == len(PROMPTS)
     assert np.abs(found - reference(pair.model, PROMPTS, LABELS)).max() < 1e-4
     ones = [[7], [8]]
-    assert np.abs(pair.label_likelihoods(PROMPTS, ones) - reference(pair.model, PROMPTS, ones)).max() < 1e-4
+    assert np.abs(pair.label_likelihoods(PROMPTS, ones).values - reference(pair.model, PROMPTS, ones)).max() < 1e-4
 
 
 def test_generation_in_batches_equals_row_by_row(make_pair):
     pair = make_pair()
-    together, written = pair.generate(PROMPTS, 12)
-    alone = [pair.generate([prompt], 12)[0][0] for prompt in PROMPTS]
+    found = pair.generate(PROMPTS, 12)
+    together, written = found.texts, found.tokens.sum()
+    alone = [pair.generate([prompt], 12).texts[0] for prompt in PROMPTS]
     assert together == alone
     assert written > 0
     assert list(pair.stream(PROMPTS[0], 12))[-1].strip() == alone[0]

@@ -68,4 +68,4 @@ def test_it_is_the_model_that_it_says_it_is(trained):
         prompt.render([{"role": "user", "content": "What is the capital of France?"}]), add_special_tokens=False
     )["input_ids"]
     with pair.only_base():
-        assert "Paris" in pair.generate([ids], 16)[0][0]
+        assert "Paris" in pair.generate([ids], 16).texts[0]

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -33,6 +34,24 @@ CACHE_TOKENS = 32_768
 PASS_LABELS = 256
 # Positions whose logits exist at one time: 512 × 152k × 4 bytes is 311 MB.
 PASS_LOGITS = 512
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Log-likelihoods: `values` (rows, …) and the `seconds` (rows,) that each row took."""
+
+    values: np.ndarray
+    seconds: np.ndarray
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Answers: `texts`; `tokens` (rows,) written; `cut` (rows,) where the length ended it; `seconds` (rows,)."""
+
+    texts: list[str]
+    tokens: np.ndarray
+    cut: np.ndarray
+    seconds: np.ndarray
 
 
 class Stopped(Exception):
@@ -105,7 +124,7 @@ class Pair:
 
     def label_likelihoods(
         self, prompts: Sequence[list[int]], labels: Sequence[list[int]], tick: Callable[[int], None] = lambda rows: None
-    ) -> np.ndarray:
+    ) -> Likelihoods:
         """Natural log-likelihood (rows, labels) of each label's tokens, its end token included, after each prompt.
 
         What all prompts begin with is computed once; what a prompt adds, once for all its labels; the labels of a few
@@ -116,9 +135,9 @@ class Pair:
             labels: token ids of each label.
             tick: told how many rows are done.
         """
-        result = np.empty((len(prompts), len(labels)))
+        result, seconds = np.empty((len(prompts), len(labels))), np.zeros(len(prompts))
         if not prompts:
-            return result
+            return Likelihoods(result, seconds)
         shared = _common_prefix(prompts)
         order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
         with self._no_gradients():
@@ -132,10 +151,28 @@ class Pair:
                 # As many rows as the pass and its cache bear, at least one.
                 size = max(1, min(PASS_TOKENS // (longest - shared), CACHE_TOKENS // longest))
                 rows = order[start : start + size]
+                began = time.monotonic()
                 result[rows] = self._rows(prefix, shared, [prompts[row][shared:] for row in rows], labels)
+                seconds[rows] = (time.monotonic() - began) / len(rows)
                 start += size
                 tick(len(rows))
-        return result
+        return Likelihoods(result, seconds)
+
+    def reference_likelihoods(
+        self, prompts: Sequence[list[int]], answers: Sequence[list[int]],
+        tick: Callable[[int], None] = lambda rows: None,
+    ) -> Likelihoods:  # fmt: skip
+        """Natural log-likelihood of each answer's tokens after its prompt: values (rows, 2), the sum and the tokens."""
+        values, seconds = np.empty((len(prompts), 2)), np.zeros(len(prompts))
+        for row, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            with Timer() as timer, self._no_gradients():
+                ids = torch.tensor([[*prompt, *answer]], device=self.device)
+                hidden = hidden_states(self.model, input_ids=ids, use_cache=False).last_hidden_state
+                said = torch.log_softmax(logits_of(self.model, hidden[0, len(prompt) - 1 : -1]), -1)
+                values[row] = float(said.gather(1, ids[0, len(prompt) :, None]).double().sum()), len(answer)
+            seconds[row] = timer.seconds
+            tick(1)
+        return Likelihoods(values, seconds)
 
     def _rows(self, prefix: Any, shared: int, tails: list[list[int]], labels: Sequence[list[int]]) -> np.ndarray:
         rows, longest = len(tails), max(map(len, tails))
@@ -209,9 +246,17 @@ class Pair:
         max_new_tokens: int,
         tick: Callable[[int], None] = lambda rows: None,
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> tuple[list[str], int]:
-        """The most likely answer to each prompt (greedy), and how many tokens were written in all."""
-        answers, written = [""] * len(prompts), 0
+        tuned: Sequence[bool] | None = None,
+    ) -> Generated:
+        """The most likely answer to each prompt (greedy).
+
+        Args:
+            tuned: for each row whether the adapter answers it; None leaves it as it is.
+        """
+        if tuned is not None and not all(tuned):
+            return self._both(prompts, max_new_tokens, tick, should_stop, tuned)
+        answers, count = [""] * len(prompts), len(prompts)
+        written, cut, seconds = np.zeros(count, dtype=int), np.zeros(count, dtype=bool), np.zeros(count)
         order = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
         start = 0
         while start < len(order):
@@ -226,7 +271,7 @@ class Pair:
             mask = torch.tensor(
                 [[0] * (longest - len(prompts[row])) + [1] * len(prompts[row]) for row in rows], device=self.device
             )
-            with self._no_gradients():
+            with Timer() as timer, self._no_gradients():
                 out = self.model.generate(
                     input_ids=ids, attention_mask=mask, generation_config=self._greedy(max_new_tokens),
                     stopping_criteria=[_When(should_stop)],
@@ -235,11 +280,24 @@ class Pair:
                 raise Stopped
             for row, tokens in zip(rows, out.tolist(), strict=True):
                 stop = next((place for place, token in enumerate(tokens) if token in self._ends), None)
-                written += len(tokens) if stop is None else stop + 1
+                written[row], cut[row] = (len(tokens), True) if stop is None else (stop + 1, False)
+                seconds[row] = timer.seconds / len(rows)
                 answers[row] = self.prompt.tokenizer.decode(tokens[:stop], skip_special_tokens=True).strip()
             start += size
             tick(len(rows))
-        return answers, written
+        return Generated(answers, written, cut, seconds)
+
+    def _both(self, prompts, max_new_tokens, tick, should_stop, tuned) -> Generated:
+        places = {on: [place for place, its in enumerate(tuned) if its == on] for on in (False, True)}
+        texts, count = [""] * len(prompts), len(prompts)
+        found = Generated(texts, np.zeros(count, dtype=int), np.zeros(count, dtype=bool), np.zeros(count))
+        for on, mine in places.items():
+            with contextlib.nullcontext() if on else self.only_base():
+                part = self.generate([prompts[place] for place in mine], max_new_tokens, tick, should_stop)
+            for place, text in zip(mine, part.texts, strict=True):
+                texts[place] = text
+            found.tokens[mine], found.cut[mine], found.seconds[mine] = part.tokens, part.cut, part.seconds
+        return found
 
     def stream(self, ids: list[int], max_new_tokens: int) -> Iterator[str]:
         """The answer to one prompt, as it grows."""

@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,13 @@ class Kept:
                 ):
                     found[name] = (json.loads(value), seconds)
         return found
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The answer of this name, computed and kept where it is not yet."""
+        if name not in (found := self.find([name])):
+            self.keep([(name, compute(), 0.0)])
+            found = self.find([name])
+        return found[name][0]
 
     def keep(self, answers: Iterable[tuple[str, Any, float]]) -> None:
         """Add answers as (name, answer, seconds); the oldest go when there are too many."""

@@ -115,7 +115,7 @@ def _alarm(comparison: dict) -> str:
 
 
 def _folds(comparison: dict, said: dict) -> str:
-    rules = re.split(r"\n(?=\d+\. |Without |With )", comparison.get("rules", "").strip())
+    rules = re.split(r"\n(?=\d+\. |[A-Z])", comparison.get("rules", "").strip())
     listed = "".join(f"<li>{escape(' '.join(re.sub(r'^[0-9]+[.] ', '', rule).split()))}</li>" for rule in rules if rule)
     return (
         f"<details><summary>the numbers behind it</summary><p>{escape(said['reason'])}</p>{_power(said)}"
