@@ -29,12 +29,14 @@ class Asked:
         prompt: token ids.
         cut: tokens of the input that were left out for length.
         rows: source rows of the examples shown; `passages`: places of the passages shown, 0 = the first.
+        shortened: how many of these were cut for length.
     """
 
     prompt: list[int]
     cut: int
     rows: tuple[int, ...] = ()
     passages: tuple[int, ...] = ()
+    shortened: int = 0
 
 
 class Asking:
@@ -100,7 +102,8 @@ class Asking:
                 dataclasses.replace(example, output=""), shown, room, instruction=instruction,
                 passages=[self.passages[place].text for place in found],
             )  # fmt: skip
-            asked.append(Asked(encoded.prompt, encoded.cut, tuple(shot.row for shot in shown), tuple(found)))
+            rows = tuple(shot.row for shot in shown)
+            asked.append(Asked(encoded.prompt, encoded.cut, rows, tuple(found), encoded.shortened))
         return asked
 
 

@@ -184,10 +184,10 @@ def regressions(rows: Sequence[Example], test: Mapping[str, Answers], *, whole: 
 
 
 def left_out(test: Mapping[str, Answers]) -> dict:
-    """Rows whose input was cut for length, and rows whose answer was, for each system that has any."""
-    inputs = {name: sum(one.cut > 0 for one in said.asked) for name, said in test.items()}
-    written = {name: sum(said.cut) for name, said in test.items()}
-    return {
-        "cut_inputs": {name: count for name, count in inputs.items() if count},
-        "cut_answers": {name: count for name, count in written.items() if count},
+    """Rows of each system whose input, whose examples or passages, or whose answer was cut for length."""
+    counts = {
+        "cut_inputs": {name: sum(one.cut > 0 for one in said.asked) for name, said in test.items()},
+        "cut_examples": {name: sum(one.shortened > 0 for one in said.asked) for name, said in test.items()},
+        "cut_answers": {name: sum(said.cut) for name, said in test.items()},
     }
+    return {kind: {name: count for name, count in found.items() if count} for kind, found in counts.items()}

@@ -117,6 +117,7 @@ def _left_out(comparison: dict) -> str:
         told.append(f"{comparison['test_rows_left_out']:,} test rows were not compared, to save time.")
     words = {
         "cut_inputs": "inputs were too long and were cut",
+        "cut_examples": "examples or passages were too long for the prompt and were cut",
         "cut_answers": "answers reached the longest length and were cut",
     }
     for key, said in words.items():
