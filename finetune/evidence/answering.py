@@ -45,9 +45,11 @@ class Answers:
         return sum(len(one.prompt) for one in self.asked)
 
 
-def plain(rows: Sequence[Example], texts: list[str], seconds: float = 0.0) -> Answers:
+def plain(
+    rows: Sequence[Example], texts: list[str], seconds: float = 0.0, probabilities: np.ndarray | None = None
+) -> Answers:
     """Answers of a system without a language model, right or wrong."""
-    return Answers(texts, _hits(rows, texts), seconds)
+    return Answers(texts, _hits(rows, texts), seconds, probabilities=probabilities)
 
 
 def labelled(

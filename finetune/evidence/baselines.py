@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_union
@@ -28,22 +29,27 @@ def majority(train: Sequence[Example]) -> str:
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-def tfidf(train: Sequence[Example], inputs: Sequence[str], seed: int = 0) -> list[str]:
+def tfidf(train: Sequence[Example], inputs: Sequence[str], seed: int = 0) -> tuple[list[str], np.ndarray, list[str]]:
     """The label of each input by logistic regression on TF-IDF of words, word pairs and pieces of words.
 
     Settings are fixed, so that nothing about this alternative is tuned on the rows that judge it.
+
+    Returns:
+        The labels; probabilities (inputs, names); the names, in alphabetical order.
 
     Raises:
         FinetuneError: no training rows.
     """
     _require_rows(train)
     labels = [example.output for example in train]
-    if not inputs or len(set(labels)) == 1:
-        return [labels[0]] * len(inputs)
+    names = sorted(set(labels))
+    if not inputs or len(names) == 1:
+        return [labels[0]] * len(inputs), np.ones((len(inputs), len(names))) / len(names), names
     features = _features()
     model = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
     model.fit(features.fit_transform([example.input for example in train]), labels)
-    return [str(label) for label in model.predict(features.transform(inputs))]
+    vectors = features.transform(inputs)
+    return [str(label) for label in model.predict(vectors)], model.predict_proba(vectors), list(model.classes_)
 
 
 def few_shot(train: Sequence[Example], *, count: int, seed: int, labels: Sequence[str] | None = None) -> list[Example]:

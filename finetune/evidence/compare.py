@@ -9,6 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.evidence import answering, baselines, cost, looks, outcomes
@@ -19,6 +21,7 @@ from finetune.evidence.models import Models
 from finetune.evidence.must import Rules
 from finetune.evidence.options import Options
 from finetune.evidence.outcomes import References
+from finetune.evidence.scores import write_scores
 from finetune.evidence.systems import ALTERNATIVES, CLASSICAL, FINE_TUNED, NAMES
 from finetune.evidence.texts import is_json_task
 from finetune.evidence.verdict import RULES, all_paired, decide
@@ -35,7 +38,7 @@ PROBES = 3
 def compare(
     run: Run, *, emit: Callable[..., Any] = lambda kind, **fields: None, should_stop: Callable[[], bool] = lambda: False
 ) -> dict | None:
-    """Compare all systems on the run's held-out rows; writes `comparison.json` and `outputs.jsonl`.
+    """Compare all systems on the run's held-out rows; writes `comparison.json`, `outputs.jsonl` and `scores.jsonl`.
 
     Answers that were given before, to the same prompt by the same weights, are not asked for again.
 
@@ -154,6 +157,11 @@ class _Comparison:
             result |= outcomes.of_labels(rows, answers, self.recipe.seed)
         else:
             result["reference"] = outcomes.reference(references, self.recipe.seed)
+        write_scores(
+            self.run.directory / "scores.jsonl",
+            scores,
+            {part: [row.row for row in of] for part, of in self.parts.items()},
+        )
         self._write(result, lines)
         return result
 
@@ -232,10 +240,13 @@ class _Comparison:
         train = self.asking.train
         began = time.monotonic()
         if name == "majority":
-            texts = [baselines.majority(train)] * len(rows)
+            texts, probabilities = [baselines.majority(train)] * len(rows), None
         else:
-            texts = baselines.tfidf(train, [example.input for example in rows], self.recipe.seed)
-        return answering.plain(rows, texts, time.monotonic() - began)
+            texts, found, names = baselines.tfidf(train, [example.input for example in rows], self.recipe.seed)
+            # A label that no training row has is never answered.
+            probabilities = np.zeros((len(rows), len(self.labels)))
+            probabilities[:, [self.labels.index(name) for name in names]] = found
+        return answering.plain(rows, texts, time.monotonic() - began, probabilities)
 
     def _asked(self, names: Sequence[str], part: str, count: int) -> dict[str, Answers]:
         """The answers of some systems, which ask together where they write freely."""
