@@ -23,7 +23,9 @@ from finetune.dataset.readiness.questions import Questions, parse_answer
 from finetune.dataset.reading.load import load_text
 from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
+from finetune.evidence.cost import priced_of
 from finetune.evidence.options import Options
+from finetune.evidence.prices import Prices
 from finetune.evidence.systems import ALTERNATIVES
 from finetune.runs import store, supervise
 from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
@@ -62,9 +64,12 @@ def _run(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     run = store.open_run(options.run, options.root)
+    _keep_volume(options)
     # Beginning with what was asked the last time: who sets a prompt keeps the rules of before.
     asked = _asked(options, Options.of(run))
     comparison = jobs.compare(run, options=asked, documents=options.documents, tell=_tell)
+    # At the prices of today, which may have changed since.
+    comparison["cost"]["priced"] = priced_of(comparison, Prices.load(options.root))
     _answer(options, comparison, comparison_lines(comparison))
 
 
@@ -147,8 +152,16 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return jobs.recipe_for(options.preset or named, **changes)
 
 
+def _keep_volume(options: argparse.Namespace) -> None:
+    """The requests a day that costs are told for from now on."""
+    if options.requests_per_day is not None:
+        Prices.load(options.root).chosen(requests_per_day=options.requests_per_day).save(options.root)
+
+
 def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
     recipe = _recipe(options)
+    if compare:
+        _keep_volume(options)
     return jobs.train(
         _report(options, recipe),
         recipe=recipe,

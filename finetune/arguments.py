@@ -87,6 +87,12 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--without", action="append", choices=ALTERNATIVES, help="switch a system off; may be given again"
         )
+        command.add_argument(
+            "--requests-per-day",
+            type=float,
+            metavar="N",
+            help="for the costs of a month; kept for all runs of the root",
+        )
         command.add_argument("--must", action="append", metavar="TEXT", help="each answer must contain it")
         command.add_argument("--must-not", action="append", metavar="TEXT", help="no answer may contain it")
         command.add_argument("--pattern", metavar="REGEX", help="each answer must match it somewhere")

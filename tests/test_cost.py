@@ -151,15 +151,14 @@ def test_comparisons_new_and_old_have_a_price(tmp_path: Path, old: bool) -> None
     assert set(found["systems"]) == set(comparison["systems"]) | ({"prompted"} if old else set())
     assert found["hosted"][0]["training"] == pytest.approx(96_000 / 1e6 * 25)
     assert (found["hosted"][0]["per_request"] is None) is old
-    printed = lines(comparison, Prices.shipped())
+    printed = lines(priced_of(comparison, Prices.shipped()))
     assert printed[0].startswith("In money") and any("the fine-tuned model" in line for line in printed)
     assert not any("None" in line for line in printed)
 
 
 def test_the_number_of_requests_is_the_one_chosen_last_else_that_of_the_comparison(tmp_path: Path) -> None:
     comparison = make_run(tmp_path).comparison()
-    comparison["options"]["requests_per_day"] = 77.0
-    assert priced_of(comparison, Prices.shipped())["requests_per_day"] == 77
+    assert priced_of(comparison, Prices.shipped())["requests_per_day"] == 1000
     assert priced_of(comparison, Prices.shipped().chosen(requests_per_day=5))["requests_per_day"] == 5
 
 

@@ -11,21 +11,23 @@ from typing import Any
 
 import numpy as np
 
-from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.evidence import answering, baselines, cost, looks, outcomes
 from finetune.evidence.answering import Answers
 from finetune.evidence.asking import Asked, asking_of
+from finetune.evidence.forgetting import MOST_TOKENS, forgetting, general_prompts
+from finetune.evidence.general import PROMPTS
 from finetune.evidence.kept import adapter_hash
 from finetune.evidence.models import Models
 from finetune.evidence.must import Rules
 from finetune.evidence.options import Options
 from finetune.evidence.outcomes import References
+from finetune.evidence.prices import Prices
 from finetune.evidence.scores import write_scores
 from finetune.evidence.systems import ALTERNATIVES, CLASSICAL, FINE_TUNED, NAMES
 from finetune.evidence.texts import is_json_task
 from finetune.evidence.verdict import RULES, all_paired, decide
-from finetune.model import base
+from finetune.model import base, memory
 from finetune.runs.process import write_text
 from finetune.runs.store import Run
 from finetune.training.plan import choose_rows
@@ -147,6 +149,10 @@ class _Comparison:
                 training_seconds=training.get("seconds"), rows=len(rows),
                 seconds={name: said.seconds for name, said in test.items()},
                 tokens={name: said.read + said.written for name, said in test.items()},
+                tokens_in={name: said.read for name, said in test.items()},
+                tokens_out={name: said.written for name, said in test.items()},
+                training_tokens=training.get("tokens"), peak_memory_bytes=training.get("peak_memory_bytes"),
+                device=memory.device().kind,
             ),
             "options": self.options.as_json()
             | {"prompt": self.asking.instruction, "documents": len(self.asking.passages)},
@@ -157,6 +163,7 @@ class _Comparison:
             result |= outcomes.of_labels(rows, answers, self.recipe.seed)
         else:
             result["reference"] = outcomes.reference(references, self.recipe.seed)
+        result["cost"]["priced"] = cost.priced_of(result, self._prices())
         write_scores(
             self.run.directory / "scores.jsonl",
             scores,
@@ -194,13 +201,14 @@ class _Comparison:
         for name in asked:
             tries = len(self.asking.candidates(name))
             self.steps += (tries + (tries > 1)) * validation + test
-        self.steps += 2 * test  # free answers beside the labels, or the likelihood of the expected answers
+        # Free answers beside the labels, or the likelihood of the expected answers; then the general questions.
+        self.steps += 2 * (test + len(PROMPTS))
         self.began = time.monotonic()
         answers: dict[str, dict[str, Answers]] = {part: {} for part in self.parts}
         for name in systems:
             if name in CLASSICAL:
-                for part, found in answers.items():
-                    found[name] = self._classical(name, self.parts[part])
+                for part, found in self._classical(name).items():
+                    answers[part][name] = found
                 continue
             count = self._count(name)
             if name == "prompted":
@@ -236,17 +244,22 @@ class _Comparison:
             ]
         return chosen
 
-    def _classical(self, name: str, rows: Sequence[Example]) -> Answers:
+    def _classical(self, name: str) -> dict[str, Answers]:
+        """Part → answers of a system without a language model; its seconds are those of answering, not of fitting."""
         train = self.asking.train
-        began = time.monotonic()
         if name == "majority":
-            texts, probabilities = [baselines.majority(train)] * len(rows), None
-        else:
-            texts, found, names = baselines.tfidf(train, [example.input for example in rows], self.recipe.seed)
+            label = baselines.majority(train)
+            return {part: answering.plain(rows, [label] * len(rows)) for part, rows in self.parts.items()}
+        model, answers = baselines.Tfidf(train, self.recipe.seed), {}
+        for part, rows in self.parts.items():
+            began = time.monotonic()
+            texts, found = model.answer([row.input for row in rows])
+            seconds = time.monotonic() - began
             # A label that no training row has is never answered.
             probabilities = np.zeros((len(rows), len(self.labels)))
-            probabilities[:, [self.labels.index(name) for name in names]] = found
-        return answering.plain(rows, texts, time.monotonic() - began, probabilities)
+            probabilities[:, [self.labels.index(label) for label in model.names]] = found
+            answers[part] = answering.plain(rows, texts, seconds, probabilities)
+        return answers
 
     def _asked(self, names: Sequence[str], part: str, count: int) -> dict[str, Answers]:
         """The answers of some systems, which ask together where they write freely."""
@@ -311,8 +324,22 @@ class _Comparison:
         return tick
 
     def _forgetting(self) -> dict:
-        (before, tokens), (after, _) = (self.models.general_loss(tuned=tuned) for tuned in (False, True))
-        return {"loss_before": before, "loss_after": after, "difference": after - before, "tokens": tokens}
+        names = ("base", FINE_TUNED)
+        losses = {name: self.models.general_loss(tuned=name == FINE_TUNED) for name in names}
+        prompts = general_prompts(self.asking.prompt)
+        found = self.models.texts(
+            [*prompts, *prompts], MOST_TOKENS, tuned=[name == FINE_TUNED for name in names for _ in prompts],
+            tick=self._ticker("general questions, to see what was forgotten"),
+        )  # fmt: skip
+        texts = [one.value[0] for one in found]
+        return forgetting(losses, {"base": texts[: len(prompts)], FINE_TUNED: texts[len(prompts) :]})
+
+    def _prices(self) -> Prices:
+        try:
+            return Prices.load(self.run.root)
+        except FinetuneError as error:
+            self.emit("warning", text=f"{error} The program's own prices are used.")
+            return Prices.shipped()
 
     def _write(self, result: dict, lines: list[dict]) -> None:
         said = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)

@@ -113,8 +113,8 @@ def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, aga
 
 
 def priced_of(comparison: Mapping[str, Any], prices: Prices) -> dict:
-    """The cost of a comparison in money, at the requests a day that were chosen last, else those of its options."""
-    asked = prices.requests_per_day or (comparison.get("options") or {}).get("requests_per_day") or REQUESTS_PER_DAY
+    """The cost of a comparison in money, at the requests a day that were chosen last."""
+    asked = prices.requests_per_day or REQUESTS_PER_DAY
     return priced(_whole(comparison), prices, asked, comparison["paired"]["against"])
 
 

@@ -64,9 +64,8 @@ def hosted_told(priced: Mapping[str, Any]) -> str:
     return ""
 
 
-def lines(comparison: Mapping[str, Any], prices: Prices) -> list[str]:
-    """The cost of a comparison for a terminal."""
-    found = priced_of(comparison, prices)
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """The cost of a comparison, as `priced` gives it, for a terminal."""
     rows = [(NAMES.get(name, name), found["systems"][name]) for name in SYSTEMS if name in found["systems"]]
     rows += [(f"{one['name']} (hosted)", one) for one in found["hosted"] if one["per_request"] is not None]
     training = "unknown" if found["training_cost"] is None else money(found["training_cost"])

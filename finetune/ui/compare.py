@@ -17,6 +17,7 @@ from finetune.ui import (
     calibration,
     causes,
     classes,
+    cost,
     forgetting,
     regressions,
     scores,
@@ -189,6 +190,7 @@ def build(run: gr.State, root: Path) -> Compare:
     with gr.Column(visible=False, elem_classes="body") as body:
         score_table = gr.HTML(elem_id="scores")
         details = gr.HTML(elem_id="details")
+        priced = cost.build(run, root)
         gr.HTML("<h3>Side by side</h3>")
         with gr.Row(elem_classes="sides"):
             outcome = gr.Radio(
@@ -205,7 +207,7 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
-        sections = (again.build(run, root),)
+        sections = (priced, again.build(run, root))
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(
