@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from finetune.dataset.example import Example
 from finetune.evidence import answer_causes, training_causes
 from finetune.evidence.cause import AREAS, Cause, Facts
+from finetune.evidence.plain import trusted
 from finetune.runs.store import Run
 from finetune.training.plan import choose_rows
 from finetune.training.recipe import Recipe
@@ -49,8 +50,7 @@ def find_causes(
         {"kind", "area", "message", "rows", "total", "fix"}, in the order data, quality, base, task; "rows" are the first
         of "total" source rows.
     """
-    trusted = comparison.get("adapter_off_equals_base") is not False
-    if comparison["verdict"]["decision"] == "use_fine_tuned" or not trusted or not outputs:
+    if comparison["verdict"]["decision"] == "use_fine_tuned" or not trusted(comparison) or not outputs:
         return []
     facts = Facts(comparison, outputs, report, events, recipe, train)
     found = [cause for look in LOOKED_FOR if (cause := look(facts)) is not None]
