@@ -73,12 +73,14 @@ class Table:
         rows: a cell for each column.
         words: how many columns at the left hold words; those after them hold figures.
         strong: places of the rows that stand out.
+        numbered: the first column holds row numbers, and needs little room.
     """
 
     head: Sequence[str]
     rows: Sequence[Sequence[str | Drawn]]
     words: int = 1
     strong: Sequence[int] = ()
+    numbered: bool = False
 
 
 Block = Text | Small | Points | Facts | Verbatim | Table
@@ -193,7 +195,7 @@ def _table_html(table: Table) -> str:
             for place, cell in enumerate(row)
         )
         lines.append(f"<tr{' class=strong' * (number in table.strong)}>{cells}</tr>")
-    wide = ' class="texts"' if table.words > 2 else ""
+    wide = f' class="texts{" numbered" * table.numbered}"' if table.words > 2 else ""
     return (
         f'<div class="scroll"><table{wide}><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
     )

@@ -42,7 +42,8 @@ def repeat(run: Run) -> Repeat:
     """The command and what has to be said about it."""
     report, record = run.report(), run.record()
     kept = (
-        f"The rows as they were used are kept in the run: {run.directory / 'data'} (train, validation and test.jsonl)."
+        f"The rows as they were used are kept in the folder of the run {run.id}: train.jsonl, validation.jsonl and "
+        "test.jsonl, under data."
     )
     if (why := _unrepeatable(report)) is not None:
         return Repeat("", (f"No command makes this run again: {why}", kept))
@@ -61,7 +62,7 @@ def _unrepeatable(report: dict) -> str | None:
         }
         if skipped:
             return (
-                "the page was asked to mend nothing, and the command line always leaves repeated rows out "
+                "it was asked to mend nothing, and the command line always leaves repeated rows out "
                 f"({', '.join(sorted(skipped))})."
             )
     return None

@@ -123,8 +123,10 @@ def regressions(comparison: dict, outputs: Sequence[dict]) -> Iterator[Block]:
         [str(line["row"]), *(short(text) for text in (line["input"], line["expected"], *_both(line)))]
         for line in shown[:SHOWN]
     ]
-    yield Table(("row", "input", "expected", "base", "fine-tuned"), rows, words=5)
-    told = f"Row is its number in the file. Texts are shortened to {TEXT} characters."
+    yield Table(("row", "input", "expected", "base", "fine-tuned"), rows, words=5, numbered=True)
+    told = "Row is its number in the file."
+    if any(cell.endswith("…") for row in rows for cell in row):
+        told += f" Texts that end in “…” are shortened to {TEXT} characters."
     if len(shown) > SHOWN:
         told += f" The first {SHOWN} of {len(shown):,}; the page shows all of them."
     yield Text(told, quiet=True)
