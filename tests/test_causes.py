@@ -63,6 +63,10 @@ def made(tmp_path: Path) -> Made:
     return make(tmp_path)
 
 
+def replace_train(made: Made, train: list[Example]) -> Made:
+    return Made(**vars(made) | {"train": train})
+
+
 def finding(kind: str, rows: list[int], **more) -> dict:
     return {"kind": kind, "severity": "warning", "rows": rows, "message": "", "fix": ""} | more
 
@@ -156,6 +160,8 @@ def test_conflicts_are_counted_among_the_rows_as_they_were_learned(made: Made) -
         made.train[made.train.index(other)] = twin
     cause = made.only("conflicts")
     assert "60 of 400 training rows (15%)" in cause["message"] and cause["total"] == 60
+    talks = [replace(row, context=(("user", f"before {row.row}"), ("user", row.input))) for row in made.train]
+    assert replace_train(made, talks).found() == []  # the same words in different conversations
     made.train = made.train[50:]  # of which 10 are left, under a twentieth
     assert made.found() == []
 

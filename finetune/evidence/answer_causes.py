@@ -28,19 +28,21 @@ def conflicts(facts: Facts) -> Cause | None:
         for finding in facts.findings("conflicting_output")
         for cluster in finding.get("clusters", ())
     ]
-    same: dict[str, list[int]] = defaultdict(list)
+    same: dict[tuple, list[int]] = defaultdict(list)
     for example in facts.train:
-        same[" ".join(words(example.input))].append(example.row)
-    groups += [rows for text, rows in same.items() if text and len(rows) > 1]
+        # What was said before belongs to the text: “yes, please” is answered by its context.
+        same[example.context, *words(example.input)].append(example.row)
+    groups += [rows for text, rows in same.items() if len(text) > 1 and len(rows) > 1]
     groups = [rows for rows in groups if len({facts.answer_of(row) for row in rows}) > 1]
     rows = {row for group in groups for row in group}
     in_train, wrong = rows & facts.learned.keys(), rows & {*facts.wrong}
     if len(in_train) < SHARE * len(facts.train) and not _many(len(wrong), len(facts.wrong)):
         return None
     answers = "labels" if facts.classification else "answers"
+    why = "nothing can learn both" if facts.classification else "one answer cannot match both"
     message = (
         f"{len(in_train):,} of {len(facts.train):,} training rows ({percent(len(in_train) / len(facts.train))}) stand "
-        f"beside a row with the same text, or nearly, and another of the {answers}: nothing can learn both."
+        f"beside a row with the same text, or nearly, and another of the {answers}: {why}."
     )
     if wrong:
         message += f" So do {len(wrong):,} of the {len(facts.wrong):,} test rows that it got wrong."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from finetune.dataset.finding import plural
 from finetune.evidence.chapters.figures import interval, p_value, percent, points
-from finetune.evidence.layout import Block, Table, Text
+from finetune.evidence.layout import Block, Points, Table, Text
 
 
 def checks(history: Sequence[dict]) -> Iterator[Block]:
@@ -28,3 +28,5 @@ def checks(history: Sequence[dict]) -> Iterator[Block]:
     yield Table(head, rows, words=3)
     if reason := history[-1].get("reason"):
         yield Text(f"The newest says: {reason}")
+    if steps := history[-1].get("next_steps"):
+        yield Points(steps)
