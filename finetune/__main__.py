@@ -73,6 +73,13 @@ def _compare(options: argparse.Namespace) -> None:
     _answer(options, comparison, comparison_lines(comparison))
 
 
+def _write_report(options: argparse.Namespace) -> None:
+    from finetune.evidence.document import write
+
+    path = write(store.open_run(options.run, options.root), options.file)
+    _answer(options, {"report": str(path)}, [str(path)])
+
+
 def _verdict(options: argparse.Namespace) -> None:
     from finetune.evidence.scores import read_scores
     from finetune.evidence.verdict import RULES, decide
@@ -205,6 +212,7 @@ COMMANDS: dict[str, Command] = {
     "run": _run,
     "compare": _compare,
     "verdict": _verdict,
+    "report": _write_report,
     "runs": _runs,
     "stop": _stop,
     "resume": _resume,

@@ -15,6 +15,7 @@ from finetune.errors import FinetuneError
 from finetune.evidence import answering, baselines, cost, looks, outcomes
 from finetune.evidence.answering import Answers
 from finetune.evidence.asking import Asked, asking_of
+from finetune.evidence.causes import find_causes
 from finetune.evidence.forgetting import MOST_TOKENS, forgetting, general_prompts
 from finetune.evidence.general import PROMPTS
 from finetune.evidence.kept import adapter_hash
@@ -164,6 +165,9 @@ class _Comparison:
         else:
             result["reference"] = outcomes.reference(references, self.recipe.seed)
         result["cost"]["priced"] = cost.priced_of(result, self._prices())
+        result["causes"] = find_causes(
+            result, lines, self.run.report(), self.run.events()[0], self.recipe, self.asking.train
+        )
         write_scores(
             self.run.directory / "scores.jsonl",
             scores,

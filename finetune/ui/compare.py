@@ -9,6 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from finetune.errors import FinetuneError
+from finetune.evidence.payback import sentence as sentence_of_money
 from finetune.evidence.systems import SHORT, SYSTEMS
 from finetune.runs import supervise
 from finetune.runs.store import Run, Status, find_run
@@ -22,6 +23,7 @@ from finetune.ui import (
     regressions,
     scores,
     sidebyside,
+    takeaway,
     texts,
     verdict,
 )
@@ -103,7 +105,7 @@ class Compare:
         return (
             updates
             | {
-                self.banner: verdict.top(comparison),
+                self.banner: verdict.top(comparison, sentence_of_money(self.root, comparison)),
                 self.body: gr.Column(visible=True),
                 self.scores: scores.table(comparison) + scores.paired(comparison),
                 self.details: "".join(details),
@@ -207,7 +209,7 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
-        sections = (priced, again.build(run, root))
+        sections = (priced, again.build(run, root), takeaway.build(run, root))
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from finetune.dataset.finding import plural
+from finetune.evidence.plain import METRICS
 from finetune.evidence.systems import FINE_TUNED, NAMES, SHORT, SYSTEMS
 from finetune.ui.notice import escape
 from finetune.ui.story import clock
 
-METRICS = {
-    "accuracy": "accuracy",
-    "exact_match": "exact match",
-    "rouge_l": "ROUGE-L",
-    "rougeL": "ROUGE-L",
-    "field_f1": "fields right",
-}
 GIB = 1024**3
 
 
