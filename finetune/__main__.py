@@ -131,7 +131,8 @@ def _report(options: argparse.Namespace, recipe: Recipe) -> Report:
     return jobs.inspect(
         data, input=options.input, output=options.output, task=options.task, template=options.template,
         group=options.group, time=options.time, test=options.test_file,
-        mends=options.mend if options.mend is not None else DEFAULT_MENDS, near=options.near,
+        mends=DEFAULT_MENDS if options.mend is None else [name for name in options.mend if name != "none"],
+        near=options.near,
         questions=Questions(**dict(parse_answer(text) for text in options.answer or [])),
         recipe=recipe, root=options.root, tell=_Progress(),
     )  # fmt: skip

@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--mend",
             action="append",
-            choices=list(MENDS),
-            help=f"what to do about findings (default {', '.join(DEFAULT_MENDS)})",
+            choices=[*MENDS, "none"],
+            help=f"what to do about findings (default {', '.join(DEFAULT_MENDS)}); none leaves every row as it is",
         )
         command.add_argument("--model", metavar="M", help="base: gallery name, Hub name or folder")
         command.add_argument("--preset", choices=list(PRESETS), help="default: pilot without a GPU, standard with one")

@@ -237,14 +237,16 @@ def test_a_template_and_a_time_are_in_the_command_and_defaults_are_not(
         assert (again.directory / path).read_bytes() == (run.directory / path).read_bytes()
 
 
-def test_what_no_command_can_repeat_is_said_with_where_the_rows_are(
+def test_rows_that_no_path_leads_to_are_said_with_where_they_are_kept(
     odd: Path, tiny_model: Path, tmp_path: Path
 ) -> None:
     recipe = Recipe(base=str(tiny_model))
     report = jobs.inspect("my rows.csv", input="the text", output="kind + label", mends=[], recipe=recipe)
     run = made(tmp_path / "first", report, recipe, Options(), [])
     found = repeat(run)
-    assert found.command == "" and "keep_one" in found.notes[0] and "train.jsonl" in found.notes[1]
+    assert " --mend none" in found.command and "train.jsonl" in found.notes[-1]
+    asked = parser().parse_args(shlex.split(found.command)[3:])
+    assert _report(asked, _recipe(asked)).as_json()["split"] == report.as_json()["split"]
     # Pasted rows are given once more; those of the Hub by their name.
     told = run.report()
     told["mends"], told["file"]["name"], told["file"]["sources"][0]["name"] = (

@@ -25,7 +25,7 @@ class Repeat:
     """How a run is made again.
 
     Attributes:
-        command: for a shell, every argument quoted; "" where no command can make this run again.
+        command: for a shell, every argument quoted.
         notes: sentences: where to run it, and what it cannot know.
     """
 
@@ -34,7 +34,7 @@ class Repeat:
 
 
 def repeat_command(run: Run) -> str:
-    """`python -m finetune run DATA …` with everything that made this run; "" where no command can."""
+    """`python -m finetune run DATA …` with everything that made this run."""
     return repeat(run).command
 
 
@@ -45,27 +45,11 @@ def repeat(run: Run) -> Repeat:
         f"The rows as they were used are kept in the folder of the run {run.id}: train.jsonl, validation.jsonl and "
         "test.jsonl, under data."
     )
-    if (why := _unrepeatable(report)) is not None:
-        return Repeat("", (f"No command makes this run again: {why}", kept))
     notes = list(_notes(run, report, record))
     words = ["python", "-m", "finetune", "run", *_data(report, record)]
     for name, value in (*_columns(report, record), *_recipe(run.recipe()), *_mends(report), *_asked(run)):
         words += _option(name, value)
     return Repeat(shlex.join(words), (*notes, kept))
-
-
-def _unrepeatable(report: dict) -> str | None:
-    mends = report.get("mends")
-    if mends is not None and not mends:
-        skipped = {
-            name for found in report.get("findings", ()) for name in found.get("mends", ()) if name in DEFAULT_MENDS
-        }
-        if skipped:
-            return (
-                "it was asked to mend nothing, and the command line always leaves repeated rows out "
-                f"({', '.join(sorted(skipped))})."
-            )
-    return None
 
 
 def _notes(run: Run, report: dict, record: dict) -> Iterator[str]:
@@ -147,9 +131,9 @@ def plainly(value: object) -> str:
 
 
 def _mends(report: dict) -> Iterator[tuple[str, str]]:
-    mends = report.get("mends") or DEFAULT_MENDS
-    if set(mends) != set(DEFAULT_MENDS):
-        for name in mends:
+    mends = report.get("mends")
+    if mends is not None and set(mends) != set(DEFAULT_MENDS):
+        for name in mends or ["none"]:
             yield "mend", name
 
 

@@ -182,7 +182,6 @@ def _rules(comparison: dict) -> Iterator[Block]:
 
 def _again(run: Run) -> Iterator[Block]:
     found = repeat(run)
-    if found.command:
-        yield Verbatim(found.command)
+    yield Verbatim(found.command)
     for note in found.notes:
-        yield Text(note, quiet=bool(found.command))
+        yield Text(note, quiet=True)
