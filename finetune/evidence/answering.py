@@ -14,7 +14,7 @@ from finetune.evidence.kept import Kept
 from finetune.evidence.metrics import exact_match, rouge_l
 
 if TYPE_CHECKING:
-    from finetune.evidence.generate import Pair
+    from finetune.evidence.pair import Pair
 
 Tick = Callable[[int], None]
 
@@ -62,11 +62,11 @@ def labelled(
     found = kept.find(names)
     missing = _missing(names, found)
     if missing:
-        from finetune.evidence.generate import Timer
+        from finetune.evidence.pair import Timer
 
         model = pair()
         with Timer() as timer:
-            values = model.label_likelihoods([asked[place].prompt for place in missing], ids, tick)
+            values = model.label_likelihoods([asked[place].prompt for place in missing], ids, tick).values
         new = [
             (names[place], value.tolist(), timer.seconds / len(missing))
             for place, value in zip(missing, values, strict=True)
@@ -97,11 +97,12 @@ def written(
     found = kept.find(names)
     missing = _missing(names, found)
     if missing:
-        from finetune.evidence.generate import Timer
+        from finetune.evidence.pair import Timer
 
         model = pair()
         with Timer() as timer:
-            texts, tokens = model.generate([asked[place].prompt for place in missing], most, tick, should_stop)
+            made = model.generate([asked[place].prompt for place in missing], most, tick, should_stop)
+        texts, tokens = made.texts, int(made.tokens.sum())
         share = [timer.seconds / len(missing), tokens / len(missing)]
         new = [(names[place], [text, share[1]], share[0]) for place, text in zip(missing, texts, strict=True)]
         kept.keep(new)

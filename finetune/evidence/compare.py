@@ -37,7 +37,7 @@ from finetune.training.plan import choose_rows
 from finetune.training.session import prompt_of
 
 if TYPE_CHECKING:
-    from finetune.evidence.generate import Pair
+    from finetune.evidence.pair import Pair
 
 # Rows with generated answers cost a hundred times those with scored labels; the choice of the alternative bears fewer.
 VALIDATION_ROWS_FREE_TEXT = 32
@@ -59,7 +59,7 @@ def compare(
     Raises:
         FinetuneError: the run has no adapter, or its base cannot be had.
     """
-    from finetune.evidence.generate import Stopped
+    from finetune.evidence.pair import Stopped
 
     try:
         return _Comparison(run, emit, should_stop).make()
@@ -187,7 +187,7 @@ class _Comparison:
     def _load(self) -> Pair:
         """Base and adapter, once, and only if something was never asked before."""
         if self._pair is None:
-            from finetune.evidence.generate import Pair
+            from finetune.evidence.pair import Pair
 
             self.emit("log", text="loading the base and the adapter for the comparison")
             probes = [self.prompt.question(example) for example in self.parts["test"][:PROBES]]
@@ -252,7 +252,7 @@ class _Comparison:
         return answers
 
     def _classical(self, name: str, rows: Sequence[Example]) -> Answers:
-        from finetune.evidence.generate import Timer
+        from finetune.evidence.pair import Timer
 
         if name == "majority":
             return answering.plain(rows, [baselines.majority(self.train)] * len(rows))
@@ -293,7 +293,7 @@ class _Comparison:
 
     def _ticker(self, text: str) -> Callable[[int], None]:
         """What tells that some more rows are done, and notices a stop."""
-        from finetune.evidence.generate import Stopped
+        from finetune.evidence.pair import Stopped
 
         def tick(count: int) -> None:
             self.done += count
