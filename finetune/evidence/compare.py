@@ -51,7 +51,7 @@ def compare(
     Raises:
         FinetuneError: the run has no adapter, or its base cannot be had.
     """
-    from finetune.evidence.generate import Stopped
+    from finetune.evidence.pair import Stopped
 
     try:
         return _Comparison(run, emit, should_stop).make()
@@ -316,7 +316,7 @@ class _Comparison:
 
     def _ticker(self, text: str) -> Callable[[int], None]:
         """What tells that some more rows are done, and notices a stop."""
-        from finetune.evidence.generate import Stopped
+        from finetune.evidence.pair import Stopped
 
         def tick(count: int) -> None:
             self.done += count

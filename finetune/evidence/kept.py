@@ -18,7 +18,7 @@ from finetune.runs.store import Run
 
 FILE = "answers.sqlite"
 # Raised when the way of scoring changes, so that answers of the old way are not found any more.
-SCORING = 1
+SCORING = 2
 MOST_ANSWERS = 2_000_000
 _AT_ONCE = 500  # names in one question to the database
 

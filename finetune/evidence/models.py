@@ -14,7 +14,7 @@ from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
 
 if TYPE_CHECKING:
-    from finetune.evidence.generate import Pair
+    from finetune.evidence.pair import Pair
 
 # Questions that are asked before their answers are kept: what a stop or a crash costs at most.
 AT_ONCE = 256
@@ -38,7 +38,7 @@ class Models:
         prompt: of the run.
         probes: prompts (token ids) on which it is proved that the adapter off is the base.
         emit: told in a "log" event when the model is loaded.
-        should_stop: ends a question in the middle, by `generate.Stopped`.
+        should_stop: ends a question in the middle, by `pair.Stopped`.
 
     Raises:
         FinetuneError: the base cannot be had.
@@ -64,13 +64,7 @@ class Models:
 
         def proved() -> dict:
             pair = self._load()
-            return {
-                "equal": pair.off_equals_base,
-                "differs": pair.on_differs,
-                "probes": len(self.probes),
-                "largest_difference": pair.off_difference,
-                "adapter_difference": pair.on_difference,
-            }
+            return pair.proof | {"differs": pair.on_differs}
 
         name = self.kept[True].name("proof", *self.probes)
         if self._pair is not None:  # the model in hand is the one to be proved
@@ -167,7 +161,7 @@ class Models:
 
     def _load(self) -> Pair:
         if self._pair is None:
-            from finetune.evidence.generate import Pair
+            from finetune.evidence.pair import Pair
 
             self.emit("log", text="loading the base and the adapter")
             self._pair = Pair.of(self.run, self.prompt, self.probes)
