@@ -59,6 +59,35 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def make_pair(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Makes a base with a random adapter, in float32, so that what it computes can be compared closely."""
+    import torch
+
+    from finetune.evidence.pair import Pair
+    from finetune.model.base import load_model, tokenizer
+    from finetune.model.prompt import Prompt
+    from finetune.training.recipe import Recipe
+    from finetune.training.train import add_adapter
+
+    monkeypatch.setattr("finetune.evidence.pair.precision", lambda kind: ("float32", "for the test"))
+
+    def made(quantisation: str = "none", adapter_scale: float = 0.5, base: Path = tiny_model) -> Pair:
+        model = load_model(base, kind="cpu", dtype="float32", quantisation=quantisation, trains=True)
+        torch.manual_seed(1)
+        adapted = add_adapter(model, Recipe(rank=4, alpha=8))
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:  # zero at the start, when an adapter changes nothing
+                parameter.data.normal_(0, adapter_scale)
+        adapted.save_pretrained(tmp_path / "adapter")
+        prompt = Prompt(tokenizer(str(base), cache=tmp_path), "classification", ("a", "b"))
+        return Pair(
+            base, tmp_path / "adapter", prompt, kind="cpu", quantisation=quantisation, probes=[[5, 6, 7], [9] * 20]
+        )
+
+    return made
+
+
+@pytest.fixture
 def small_csv(tmp_path: Path) -> Path:
     """80 rows of two labels that a word decides."""
     draw = random.Random(0)

@@ -1,124 +1,143 @@
-"""Scoring and generating equal a plain, slow reference; the adapter off is the base, also after it was trained."""
+"""Answers written in batches equal those that transformers writes one by one; base and fine-tuned may share a batch."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
-from peft import PeftModel
+from test_likelihood import PROMPTS
+from transformers import GenerationConfig
 
-from finetune.evidence.generate import Pair
-from finetune.model.base import load_model, tokenizer
-from finetune.model.prompt import Prompt
-from finetune.training.recipe import Recipe
-from finetune.training.train import add_adapter
+from finetune.evidence import decoding
+from finetune.evidence.pair import Stopped
+
+MANY = [[*PROMPTS[0][:5], *range(20 + row, 22 + row + 3 * (row % 4))] for row in range(14)]
+
+
+def alone(pair, prompt: list[int], most: int) -> tuple[str, int, bool]:
+    """One answer by transformers' own generation."""
+    ids = torch.tensor([prompt])
+    settings = GenerationConfig(
+        do_sample=False, max_new_tokens=most, eos_token_id=sorted(pair.ends),
+        pad_token_id=pair.prompt.tokenizer.pad_token_id,
+    )  # fmt: skip
+    with torch.no_grad():
+        out = pair.model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=settings)
+    tokens = out[0, len(prompt) :].tolist()
+    return (
+        pair.prompt.tokenizer.decode(tokens, skip_special_tokens=True).strip(),
+        len(tokens),
+        tokens[-1] not in pair.ends,
+    )
 
 
 @pytest.fixture
-def make_pair(tiny_model, tmp_path, monkeypatch):
-    """A pair in float32, so that the references can be compared closely."""
-    monkeypatch.setattr("finetune.evidence.generate.precision", lambda kind: ("float32", "for the test"))
-
-    def made(quantisation: str = "none", adapter_scale: float = 0.5) -> Pair:
-        model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation=quantisation, trains=True)
-        torch.manual_seed(1)
-        adapted = add_adapter(model, Recipe(rank=4, alpha=8))
-        for name, parameter in adapted.named_parameters():
-            if "lora_B" in name:  # zero at the start, when an adapter changes nothing
-                parameter.data.normal_(0, adapter_scale)
-        adapted.save_pretrained(tmp_path / "adapter")
-        prompt = Prompt(tokenizer(str(tiny_model), cache=tmp_path), "classification", ("a", "b"))
-        return Pair(
-            tiny_model,
-            tmp_path / "adapter",
-            prompt,
-            kind="cpu",
-            quantisation=quantisation,
-            probes=[[5, 6, 7], [9] * 20],
-        )
-
+def pair(make_pair, monkeypatch):
+    """One whose answers differ in length: a token that is often written counts as an end."""
+    made = make_pair()
+    often = [token for row in MANY for token in made_tokens(made, row)]
+    end = max(set(often), key=often.count)
+    monkeypatch.setattr(made.prompt, "end", end)
+    assert end in made.ends
     return made
 
 
-def reference(model, prompts, labels) -> np.ndarray:
-    """Each row with each label alone, without cache, padding or batches."""
-    table = np.empty((len(prompts), len(labels)))
-    for row, prompt in enumerate(prompts):
-        for column, label in enumerate(labels):
-            with torch.no_grad():
-                logits = model(torch.tensor([prompt + label]), use_cache=False).logits[0].log_softmax(-1)
-            places = range(len(prompt) - 1, len(prompt) + len(label) - 1)
-            table[row, column] = sum(float(logits[place, token]) for place, token in zip(places, label, strict=True))
-    return table
+def made_tokens(pair, prompt: list[int]) -> list[int]:
+    made = decoding.Decoding(pair, [prompt], 12, None, frozenset())
+    list(made.passes())
+    return made.written[0]
 
 
-PREFIX = [3, 17, 40, 41, 42]
-PROMPTS = [
-    PREFIX + [60, 61], PREFIX + [60, 61, 62, 63, 64, 65, 66, 67], PREFIX + [99], PREFIX + list(range(100, 130)),
-    PREFIX + [60, 61],
-]  # fmt: skip
-LABELS = [[7], [8, 9], [8, 10, 11, 12], [13, 14, 2]]
-
-
-@pytest.mark.parametrize("quantisation", ["none", "nf4"])
-@pytest.mark.parametrize(
-    "prompts", [PROMPTS, [[5, 6, 7], [8, 9, 10, 11]], [PROMPTS[1]]], ids=["shared", "nothing shared", "one row"]
-)
-def test_label_likelihoods_equal_the_plain_reference(make_pair, quantisation, prompts):
-    pair = make_pair(quantisation)
-    assert np.abs(pair.label_likelihoods(prompts, LABELS) - reference(pair.model, prompts, LABELS)).max() < 1e-4
-    with pair.only_base():
-        base = reference(pair.model, prompts, LABELS)
-        assert np.abs(pair.label_likelihoods(prompts, LABELS) - base).max() < 1e-4
-    assert np.abs(pair.label_likelihoods(prompts, LABELS) - base).max() > 1e-2
-
-
-def test_labels_of_one_token_and_many_rows_in_small_passes(make_pair, monkeypatch):
-    pair = make_pair()
-    monkeypatch.setattr("finetune.evidence.generate.PASS_TOKENS", 16)
-    monkeypatch.setattr("finetune.evidence.generate.PASS_LABELS", 3)
-    monkeypatch.setattr("finetune.evidence.generate.PASS_LOGITS", 2)
-    monkeypatch.setattr("finetune.evidence.generate.CACHE_TOKENS", 60)  # less than the labels of one long row
+@pytest.mark.parametrize("slots", [64, 3, 1])
+def test_batches_equal_row_by_row(pair, monkeypatch, slots):
+    monkeypatch.setattr(decoding, "GENERATION_ROWS", slots)
     told: list[int] = []
-    found = pair.label_likelihoods(PROMPTS, LABELS, told.append)
-    assert sum(told) == len(PROMPTS)
-    assert np.abs(found - reference(pair.model, PROMPTS, LABELS)).max() < 1e-4
-    ones = [[7], [8]]
-    assert np.abs(pair.label_likelihoods(PROMPTS, ones) - reference(pair.model, PROMPTS, ones)).max() < 1e-4
+    made = pair.generate(MANY, 12, told.append)
+    expected = [alone(pair, prompt, 12) for prompt in MANY]
+    assert list(zip(made.texts, made.tokens, made.cut, strict=True)) == expected
+    assert len({tokens for _, tokens, _ in expected}) > 2, "the rows should end at different times"
+    assert {cut for _, _, cut in expected} == {True, False}
+    assert sum(told) == len(MANY) and (made.seconds > 0).all()
+    with pair.only_base():
+        assert pair.generate(MANY, 12).texts == [alone(pair, prompt, 12)[0] for prompt in MANY]
 
 
-def test_generation_in_batches_equals_row_by_row(make_pair):
-    pair = make_pair()
-    together, written = pair.generate(PROMPTS, 12)
-    alone = [pair.generate([prompt], 12)[0][0] for prompt in PROMPTS]
-    assert together == alone
-    assert written > 0
-    assert list(pair.stream(PROMPTS[0], 12))[-1].strip() == alone[0]
+@pytest.mark.parametrize("prompts", [MANY, [[7, 9], [30, 31, 32, 33, 34, 35, 36]]], ids=["shared", "nothing shared"])
+def test_base_and_fine_tuned_in_one_batch(pair, monkeypatch, prompts):
+    monkeypatch.setattr(decoding, "GENERATION_ROWS", 5)
+    tuned = [row % 3 == 0 for row in range(len(prompts))]
+    expected = []
+    for prompt, adapted in zip(prompts, tuned, strict=True):
+        if adapted:
+            expected.append(alone(pair, prompt, 12))
+        else:
+            with pair.only_base():
+                expected.append(alone(pair, prompt, 12))
+    made = pair.generate(prompts, 12, tuned=tuned)
+    assert list(zip(made.texts, made.tokens, made.cut, strict=True)) == expected
+    *_, last = pair.stream_many(prompts, tuned, 12)
+    assert last == made.texts
+    # An adapter that cannot share a batch is switched instead.
+    monkeypatch.setattr(type(pair), "mixes", False)
+    assert pair.generate(prompts, 12, tuned=tuned).texts == made.texts
+    assert list(pair.stream_many(prompts, tuned, 12))[-1] == made.texts
 
 
-@pytest.mark.parametrize("quantisation", ["none", "nf4"])
-def test_adapter_off_equals_the_untouched_base(make_pair, quantisation):
-    pair = make_pair(quantisation)
-    assert pair.off_equals_base
-    assert pair.on_differs
+def test_a_model_that_takes_no_masks_writes_all_the_same(pair, monkeypatch):
+    expected = pair.generate(MANY, 12).texts
+    monkeypatch.setattr("finetune.evidence.attention.layer_kinds", lambda config: {"linear_attention"})
+    pair.__dict__.pop("takes_masks")
+    assert not pair.takes_masks
+    assert pair.generate(MANY, 12).texts == expected
+    *_, last = pair.stream_many(MANY, [True] * len(MANY), 12)
+    assert last == expected
 
 
-def test_the_proof_fails_when_the_base_is_touched(make_pair, monkeypatch):
-    """The alarm has to ring: weights merged into the base are what it is there to find."""
-    honest = PeftModel.from_pretrained
+def test_a_stop_ends_it_within_a_token(pair):
+    passes = 0
 
-    def merged(model, folder, *rest, **more):
-        adapted = honest(model, folder, *rest, **more)
-        adapted.merge_adapter()
-        # PEFT would unmerge when it switches the adapter off.
-        for module in adapted.modules():
-            if hasattr(module, "merged_adapters"):
-                module.merged_adapters = []
-        return adapted
+    def stop() -> bool:
+        nonlocal passes
+        passes += 1
+        return passes == 3
 
-    monkeypatch.setattr("finetune.evidence.generate.PeftModel.from_pretrained", merged)
-    assert not make_pair("none").off_equals_base
+    with pytest.raises(Stopped):
+        pair.generate(MANY, 12, should_stop=stop)
+    assert passes == 3
 
 
-def test_an_adapter_that_learned_nothing_is_told(make_pair):
-    assert not make_pair(adapter_scale=0.0).on_differs
+def test_a_stream_grows_and_ends_with_its_reader(pair, monkeypatch):
+    passes = 0
+    honest = decoding.masked_pass
+
+    def counted(*given):
+        nonlocal passes
+        passes += 1
+        return honest(*given)
+
+    monkeypatch.setattr(decoding, "masked_pass", counted)
+    stream = pair.stream_many(MANY[:2], [False, True], 12)
+    first, second = next(stream), next(stream)
+    assert all(after.startswith(before) for before, after in zip(first, second, strict=True))
+    stream.close()
+    assert passes == 2
+    # What the reader left behind changes nothing.
+    assert pair.generate(MANY[:1], 12).texts == [alone(pair, MANY[0], 12)[0]]
+
+
+def test_speed_is_measured_in_turns_without_an_end(pair, monkeypatch):
+    switched = []
+    honest = decoding.masked_pass
+
+    def watched(model, ids, *rest):
+        switched.append(pair._adapted[0].disable_adapters)
+        return honest(model, ids, *rest)
+
+    monkeypatch.setattr(decoding, "masked_pass", watched)
+    speed = pair.decode_speed(PROMPTS[0], tokens=5)
+    assert set(speed) == {"base", "fine_tuned"} and all(value > 0 for value in speed.values())
+    turns = switched[3:]  # after the first, untimed round
+    assert turns == [True] * 6 + [False] * 12 + [True] * 6
+
+
+def test_no_rows(pair):
+    assert pair.generate([], 5).texts == []

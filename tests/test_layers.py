@@ -18,7 +18,10 @@ HEAVY = {
     "finetune.training.train",
     "finetune.training.batches",
     "finetune.training.watch",
-    "finetune.evidence.generate",
+    "finetune.evidence.attention",
+    "finetune.evidence.decoding",
+    "finetune.evidence.likelihood",
+    "finetune.evidence.pair",
 }
 
 

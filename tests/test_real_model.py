@@ -57,7 +57,7 @@ def test_the_adapter_is_one_that_peft_loads(trained):
 
 def test_it_is_the_model_that_it_says_it_is(trained):
     """Not a random one: it knows the capital of France, with the adapter off."""
-    from finetune.evidence.generate import Pair
+    from finetune.evidence.pair import Pair
     from finetune.model.base import resolve
     from finetune.model.prompt import Prompt
 
@@ -68,4 +68,4 @@ def test_it_is_the_model_that_it_says_it_is(trained):
         prompt.render([{"role": "user", "content": "What is the capital of France?"}]), add_special_tokens=False
     )["input_ids"]
     with pair.only_base():
-        assert "Paris" in pair.generate([ids], 16)[0][0]
+        assert "Paris" in pair.generate([ids], 16).texts[0]

@@ -14,7 +14,7 @@ from finetune.runs.supervise import WaitStopped, lease
 from finetune.training.session import prompt_of
 
 if TYPE_CHECKING:
-    from finetune.evidence.generate import Pair
+    from finetune.evidence.pair import Pair
 
 # One model at a time: the page serves many, the memory does not.
 _turn = threading.Lock()
@@ -61,11 +61,7 @@ def _both(run: Run, text: str) -> Iterator[tuple[str, str]]:
             f"The prompt is {encoded.cut} tokens longer than this run takes ({recipe.max_tokens} with its answer).",
             hint="Shorten it.",
         )
-    of_base = ""
-    with pair.only_base():
-        for of_base in pair.stream(encoded.prompt, recipe.max_new_tokens):
-            yield of_base, ""
-    for tuned in pair.stream(encoded.prompt, recipe.max_new_tokens):
+    for of_base, tuned in pair.stream_many([encoded.prompt] * 2, [False, True], recipe.max_new_tokens):
         yield of_base, tuned
 
 
@@ -78,7 +74,7 @@ def _let_go() -> None:
 
 
 def _pair(run: Run) -> Pair:
-    from finetune.evidence.generate import Pair
+    from finetune.evidence.pair import Pair
 
     global _loaded
     weights = run.adapter / "adapter_model.safetensors"

@@ -169,6 +169,23 @@ def paired(
     )
 
 
+def paired_means(
+    tuned: np.ndarray, other: np.ndarray, *, seed: int, level: float = 0.95
+) -> tuple[float, tuple[float, float], float]:
+    """Difference of the means of two paired measurements (n,) of any size, its interval, and the p-value.
+
+    Interval: the BCa bootstrap; with too few or too equal values Student's t. p-value: the sign-flip test of `paired`.
+    """
+    differences = np.asarray(tuned, dtype=float) - np.asarray(other, dtype=float)
+    mean = float(differences.mean())
+    bounds = _bootstrap(differences, seed, RESAMPLES, level)
+    if bounds is None:
+        spread = float(stats.sem(differences)) if differences.size > 1 else math.inf
+        half = stats.t.ppf((1 + level) / 2, max(1, differences.size - 1)) * spread if spread else 0.0
+        bounds = mean - half, mean + half
+    return mean, bounds, _sign_flip(differences, seed)
+
+
 def _mcnemar(wins: int, losses: int) -> float:
     """Exact and two-sided: twice the chance that the side with fewer rows gets so few, when both are as likely."""
     p_value = 2 * float(stats.binom.cdf(min(wins, losses), wins + losses, 0.5))

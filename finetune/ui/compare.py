@@ -7,6 +7,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from finetune.evidence.payback import sentence as sentence_of_money
 from finetune.runs import supervise
 from finetune.runs.store import Run, Status, find_run
 from finetune.ui import (
@@ -15,11 +16,13 @@ from finetune.ui import (
     calibration,
     causes,
     classes,
+    cost,
     forgetting,
     own_prompt,
     regressions,
     scores,
     sidebyside,
+    takeaway,
     texts,
     verdict,
 )
@@ -81,7 +84,7 @@ class Compare:
             scores.proof(comparison), scores.speed(comparison), scores.training(comparison),
         ]  # fmt: skip
         updates: dict = {
-            self.banner: verdict.top(comparison),
+            self.banner: verdict.top(comparison, sentence_of_money(self.root, comparison)),
             self.body: gr.Column(visible=True),
             self.scores: scores.table(comparison) + scores.paired(comparison),
             self.details: "".join(details),
@@ -118,9 +121,11 @@ def build(run: gr.State, root: Path) -> Compare:
         score_table = gr.HTML(elem_id="scores")
         details = gr.HTML(elem_id="details")
         sections = (
+            cost.build(run, root),
             sidebyside.build(run, root),
             blind.build(run, root),
             again.build(run, root),
+            takeaway.build(run, root),
         )
     own = own_prompt.build(run, root)
     tab = Compare(root, top, progress, now, body, score_table, details, sections, own)
