@@ -344,6 +344,7 @@ def slow_answers(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     monkeypatch.setattr(own_prompt, "_answers", answers)
     monkeypatch.setattr(question, "questions", asked)
+    monkeypatch.setattr(question, "lengths", lambda run, texts: [len(text.split()) for text in texts])
     return seen
 
 

@@ -1,13 +1,15 @@
-"""One prompt, answered by base and fine-tuned in turn, from one loaded model that stays for the next prompt."""
+"""One prompt, answered by several systems at once, from one loaded model that stays for the next prompt."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
+from finetune.evidence.question import questions
+from finetune.evidence.systems import FINE_TUNED
 from finetune.model import memory
 from finetune.runs.store import Run
 from finetune.runs.supervise import WaitStopped, lease
@@ -21,8 +23,11 @@ _turn = threading.Lock()
 _loaded: tuple[str, float, Pair] | None = None
 
 
-def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
-    """What base and fine-tuned say to `text`, each growing as it is written: (base so far, fine-tuned so far).
+def answer(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, str]]:
+    """What each system says to `text`, as it is written: system → its answer so far.
+
+    Args:
+        systems: those that ask a language model, FINE_TUNED among them or not.
 
     Raises:
         FinetuneError: no text, no adapter, the text is longer than the recipe's rows, or another run has the device.
@@ -39,7 +44,7 @@ def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
 
         try:
             with lease(run.root, f"a prompt to {run.id}", on_wait=busy, should_stop=lambda: len(behind) > 0):
-                yield from _both(run, text)
+                yield from _all(run, text, systems)
         except WaitStopped:
             raise FinetuneError(
                 f"The device is in use by {behind[-1] or 'another run'}.", hint="Ask again when it is finished."
@@ -51,18 +56,19 @@ def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
         _turn.release()
 
 
-def _both(run: Run, text: str) -> Iterator[tuple[str, str]]:
+def _all(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, str]]:
     pair = _pair(run)
     recipe = run.recipe()
-    room = min(recipe.max_new_tokens, recipe.max_tokens // 2)
-    encoded = pair.prompt.encode(Example(0, text, ""), room=room)
-    if encoded.cut:
+    asked = questions(run, text, systems)
+    if cut := max(one.cut for one in asked.values()):
         raise FinetuneError(
-            f"The prompt is {encoded.cut} tokens longer than this run takes ({recipe.max_tokens} with its answer).",
+            f"The prompt is {cut} tokens longer than this run takes ({recipe.max_tokens} with its answer).",
             hint="Shorten it.",
         )
-    for of_base, tuned in pair.stream_many([encoded.prompt] * 2, [False, True], recipe.max_new_tokens):
-        yield of_base, tuned
+    prompts, tuned = [one.prompt for one in asked.values()], [system == FINE_TUNED for system in asked]
+    with contextlib.closing(pair.stream_many(prompts, tuned, recipe.max_new_tokens)) as growing:
+        for texts in growing:
+            yield dict(zip(asked, texts, strict=True))
 
 
 def _let_go() -> None:

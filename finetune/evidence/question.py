@@ -38,5 +38,10 @@ def questions(run: Run, text: str, systems: Sequence[str]) -> dict[str, Asked]:
     }
 
 
+def lengths(run: Run, texts: Sequence[str]) -> list[int]:
+    """Tokens of each answer, as the tokenizer would cut it; the model may have written it in a few more."""
+    return [len(ids) for ids in prompt_of(run).tokenizer(list(texts), add_special_tokens=False)["input_ids"]]
+
+
 def _setting(compared: dict, system: str) -> dict:
     return compared.get(system, {}).get("setting") or {}

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from finetune.dataset.finding import plural
 from finetune.errors import FinetuneError
 from finetune.evidence.documents import PASSAGES_FILE, read_passages
 from finetune.evidence.systems import FINE_TUNED, SHORT, SYSTEMS
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 LANGUAGE = tuple(system for system in SYSTEMS if system not in ("majority", "tfidf"))
 ALWAYS = ("base", FINE_TUNED)  # any run with an adapter has these, compared or not
 MOST = 20_000  # characters
+NEARLY = 0.97  # cut anew, an answer may have a token or two less than were written
 BEAT_SECONDS = 0.1  # a page that is drawn at every token would be busy with nothing else
 
 
@@ -32,8 +32,7 @@ def _answers(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, 
     """System → its answer so far. Loads torch."""
     from finetune.evidence.answer import answer
 
-    for base, tuned in answer(run, text):
-        yield {system: said for system, said in (("base", base), (FINE_TUNED, tuned)) if system in systems}
+    return answer(run, text, systems)
 
 
 @dataclass(frozen=True)
@@ -121,9 +120,9 @@ class OwnPrompt:
             self.notice: gr.HTML("", visible=False), self.stop: gr.Button(visible=True),
             self.answers: _cards(systems, {}, {}, {}, "loading the model, which takes a moment the first time"),
         }  # fmt: skip
-        from finetune.evidence.question import questions
+        from finetune.evidence import question
 
-        asked = questions(run, wish.text, systems)
+        asked = question.questions(run, wish.text, systems)
         extras = _extras(run, asked)
         said: dict[str, str] = {}
         ended: dict[str, float] = {}
@@ -137,7 +136,9 @@ class OwnPrompt:
                 if drawn is None or moment - drawn >= BEAT_SECONDS:
                     drawn = moment
                     yield {self.answers: _cards(systems, said, extras, {}, "writing")}
-        facts = {name: _facts(asked.get(name), ended.get(name)) for name in systems}
+        most = run.recipe().max_new_tokens
+        written = dict(zip(said, question.lengths(run, list(said.values())), strict=True)) if said else {}
+        facts = {name: _facts(asked.get(name), written.get(name, 0), most, ended.get(name)) for name in systems}
         yield {self.answers: _cards(systems, said, extras, facts, "")}
 
 
@@ -158,12 +159,10 @@ def _extras(run: Run, asked: dict[str, Asked]) -> dict[str, str]:
     }
 
 
-def _facts(asked: Asked | None, seconds: float | None) -> list[str]:
-    facts = []
-    if asked is not None:
-        facts.append(f"{len(asked.prompt):,} {plural('token', 'tokens', len(asked.prompt))} read")
-        if asked.cut:
-            facts.append(f"the first {asked.cut:,} tokens of the text left out for length")
+def _facts(asked: Asked | None, written: int, most: int, seconds: float | None) -> list[str]:
+    facts = [f"{len(asked.prompt):,} tokens read, {written:,} written"] if asked is not None else []
+    if written >= NEARLY * most:
+        facts.append(f"perhaps cut, as an answer has at most {most:,} tokens")
     if seconds is not None:
         facts.append(f"done after {seconds:.1f} s")
     return facts
