@@ -412,7 +412,7 @@ def test_a_run_from_start_to_verdict_survives_a_closed_page(
     page.locator("#prompt textarea").fill("please bring the hammer")
     page.locator("#ask").click()
     expect(page.locator("#answers")).to_contain_text("done after", timeout=SLOW)
-    expect(page.locator(".notice:visible")).to_have_count(0)
+    expect(page.locator(".notice[role=alert]:visible")).to_have_count(0)
     again.close()
 
 

@@ -19,7 +19,7 @@ from finetune.ui.notice import calm, escape
 from finetune.ui.scores import name_of
 
 LONG = 1_500  # characters of the input; the answers are never folded
-WORDS = {"fine_tuned": "fine-tuned", "other": "the other", "equal": "equal", "both_bad": "both bad"}
+WORDS = {"equal": "equal", "both_bad": "both bad"}
 INTRO = (
     '<p class="quiet">Scores measure likeness to the expected answer; what you prefer they cannot know. Which answer '
     "stands as A is drawn anew for each row, and the rows come in random order. Decide beforehand how many you will "
@@ -222,7 +222,8 @@ def _result(run: Run, lines: Sequence[dict], against: str, now: Standing) -> str
         told += (
             (f" On {same:,} of {shared:,} rows that both of you judged you said the same.</p>") if shared else "</p>"
         )
-    each = "".join(f"<li>row {row:,}: {WORDS[choice]}</li>" for row, choice in now.judged.items())
+    words = WORDS | {"fine_tuned": SHORT[FINE_TUNED], "other": SHORT.get(against, against)}
+    each = "".join(f"<li>row {row:,}: {escape(words[choice])}</li>" for row, choice in now.judged.items())
     head = f"{name_of(FINE_TUNED)} against {NAMES.get(against, against)}"
     return (
         f'<div class="banner {tone}"><p class="question">{escape(head)}, by your judgement</p>{told}'
