@@ -17,17 +17,14 @@ from finetune.dataset.checks.likeness import text_of
 from finetune.dataset.example import Example
 from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
-from finetune.evidence import answering, checked
-from finetune.evidence.asking import Asking
+from finetune.evidence import checked
 from finetune.evidence.drift import Shift, label_moves, limit_rows, score_of_mix, shift, unseen_words, word_moves
 from finetune.evidence.fresh import Data, Fresh, read_fresh
-from finetune.evidence.kept import Kept, weights_of
 from finetune.evidence.systems import FINE_TUNED
-from finetune.model import base, memory
-from finetune.runs.store import Run, default_root, model_cache, open_run
+from finetune.evidence.tuned import Progress, Said, Stop, answers
+from finetune.runs.store import Run, default_root, open_run
 from finetune.runs.supervise import WaitStopped, lease
 from finetune.training.plan import choose_rows
-from finetune.training.session import prompt_of
 
 FILE = "checks.jsonl"
 # Texts whose words are counted, on either side: of more, a sample tells the same.
@@ -74,137 +71,30 @@ def check(
     fresh = read_fresh(run, data, input=input, output=output)
     recipe, record = run.recipe(), run.record()
     asked = choose_rows(fresh.rows, recipe.compare_rows, record["task"], recipe.seed)
-    own = _compared(run)
-    test = [] if own else choose_rows(run.examples("test"), recipe.compare_rows, record["task"], recipe.seed)
-
-    progress = _Progress(tell, should_stop, len(asked) + len(test))
+    progress = Progress(tell, should_stop)
+    waits = {"on_wait": progress.behind, "should_stop": progress.stop_asked_for}
     try:
-        with lease(
-            run.root, f"a check of {run.id}", on_wait=progress.behind, should_stop=progress.stop_asked_for
-        ):  # fmt: skip
-            said = _answers(run, [*asked, *test], progress.tick, progress.stop_asked_for)
-            if own and own.metric != said.metric:
-                # It was compared by another measure: the same rows by this one. Their answers are kept.
+        with lease(run.root, f"a check of {run.id}", **waits):
+            own = _compared(run)
+            test = [] if own else choose_rows(run.examples("test"), recipe.compare_rows, record["task"], recipe.seed)
+            said = _ask(run, [*asked, *test], progress)
+            if own is None:
+                own = _Own.of(said.part(len(asked), len(said.texts)), test)
+            elif own.metric != said.metric:
+                # It was compared by another measure: the same rows by this one, whose answers are kept.
                 test = [row for row in run.examples("test") if row.row in own.numbers]
-                own = _Own.of(_answers(run, test, progress.tick, progress.stop_asked_for), test, 0)
-            elif own is None:
-                own = _Own.of(said, test, len(asked))
-    except (_Stop, WaitStopped):
+                own = _Own.of(_ask(run, test, progress), test)
+    except (Stop, WaitStopped):
         return None
     tell("Looking for what has moved", 0.95)
-    found = _result(run, fresh, asked, said.first(len(asked)), own, below)
+    found = _result(run, fresh, asked, said.part(0, len(asked)), own, below)
     _append(run, found)
     return found
 
 
-@dataclass(frozen=True)
-class Said:
-    """What the fine-tuned model answered.
-
-    Attributes:
-        metric: "accuracy" for tasks with labels; else the measure of `scores`.
-        texts, scores: of each row; None and NaN for a row that is too long to be asked.
-        probabilities: (rows, labels), for tasks with labels.
-        cut: rows whose input was cut for length.
-    """
-
-    metric: str
-    texts: list[str | None]
-    scores: np.ndarray
-    probabilities: np.ndarray | None
-    cut: np.ndarray
-
-    def first(self, count: int) -> Said:
-        most = None if self.probabilities is None else self.probabilities[:count]
-        return Said(self.metric, self.texts[:count], self.scores[:count], most, self.cut[:count])
-
-
-class _Stop(Exception):
-    """`should_stop` said yes."""
-
-
-def _answers(
-    run: Run, rows: Sequence[Example], tick: Callable[[int], None], should_stop: Callable[[], bool]
-) -> Said:  # fmt: skip
-    """The answers of the fine-tuned model, asked as the comparison asks it, so that each is found where it is kept.
-
-    The only place that touches the asking and answering of the comparison. Loads the model at most once, and not at all
-    where every row was asked before.
-    """
-    from finetune.evidence.generate import Pair, Stopped
-
-    record, recipe, prompt = run.record(), run.recipe(), prompt_of(run)
-    labels = list(record["labels"]) if record["task"] == "classification" else []
-    ids = [prompt.answer_ids(label) for label in labels]
-    room = max(map(len, ids), default=recipe.max_new_tokens)
-    asking = Asking(prompt, (), labels=labels, seed=recipe.seed)
-    asked, places = [], []
-    for place, row in enumerate(rows):
-        try:
-            asked += asking.ask(FINE_TUNED, [row], 0, room)
-            places.append(place)
-        except FinetuneError as error:
-            if error.row is None:
-                raise
-            tick(1)  # its instruction and earlier turns alone are too long: counted as too_long
-    whole = [rows[place] for place in places]
-    kept = Kept(run.root, weights_of(run, base.resolve(recipe.base, model_cache(run.root)), adapter=True))
-    held: list[Pair] = []
-
-    def pair() -> Pair:
-        if not held:
-            held.append(Pair.of(run, prompt))
-        return held[0]
-
-    try:
-        if labels:
-            said = answering.labelled(whole, asked, labels, ids, kept=kept, pair=pair, tick=tick)
-        else:
-            said = answering.written(
-                whole, asked, recipe.max_new_tokens, kept=kept, pair=pair, tick=tick, should_stop=should_stop
-            )
-    except Stopped:
-        raise _Stop from None
-    finally:
-        if held and memory.device().kind == "cuda":
-            held.clear()
-            import torch
-
-            torch.cuda.empty_cache()
-    texts: list[str | None] = [None] * len(rows)
-    scores, cut = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
-    probabilities = None if said.probabilities is None else np.full((len(rows), len(labels)), np.nan)
-    for number, place in enumerate(places):
-        texts[place], scores[place], cut[place] = said.texts[number], said.scores[number], asked[number].cut > 0
-        if probabilities is not None:
-            probabilities[place] = said.probabilities[number]
-    return Said("accuracy" if labels else "rouge_l", texts, scores, probabilities, cut)
-
-
-class _Progress:
-    """What is told while the model answers, and the ears for a stop."""
-
-    def __init__(self, tell: Tell, should_stop: Callable[[], bool], rows: int):
-        self.said, self.should_stop, self.rows, self.done = tell, should_stop, rows, 0
-        self.text = "Loading the model"
-
-    def behind(self, holder: str | None) -> None:
-        self.text = f"Waiting for {holder or 'another run'}"
-        self.stop_asked_for()
-
-    def stop_asked_for(self) -> bool:
-        self.said(self.text, self.share)  # may raise Cancelled, also while it waits
-        return self.should_stop()
-
-    def tick(self, rows: int) -> None:
-        self.done = min(self.rows, self.done + rows)
-        self.text = f"Asking the model: {self.done:,} of {self.rows:,} rows"
-        if self.stop_asked_for():
-            raise _Stop
-
-    @property
-    def share(self) -> float:
-        return 0.05 + 0.9 * self.done / max(1, self.rows)
+def _ask(run: Run, rows: Sequence[Example], progress: Progress) -> Said:
+    progress.begin(len(rows))
+    return answers(run, rows, progress.tick, progress.stop_asked_for)
 
 
 @dataclass(frozen=True)
@@ -223,13 +113,12 @@ class _Own:
     numbers: frozenset[int]
 
     @classmethod
-    def of(cls, said: Said, rows: Sequence[Example], start: int) -> _Own:
-        scores = said.scores[start : start + len(rows)]
-        kept = np.flatnonzero(~np.isnan(scores))
+    def of(cls, said: Said, rows: Sequence[Example]) -> _Own:
+        kept = np.flatnonzero(~np.isnan(said.scores))
         if not kept.size:
             raise FinetuneError("This run has no test row to compare with.", hint="Train it with a test share.")
         return cls(
-            "asked now", said.metric, scores[kept], tuple(rows[place].output for place in kept),
+            "asked now", said.metric, said.scores[kept], tuple(rows[place].output for place in kept),
             frozenset(rows[place].row for place in kept),
         )  # fmt: skip
 

@@ -1,0 +1,126 @@
+"""What the fine-tuned model alone answers to some rows, and what is told while it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from finetune.dataset.example import Example
+from finetune.dataset.tell import Tell
+from finetune.errors import FinetuneError
+from finetune.evidence import answering
+from finetune.evidence.asking import Asking
+from finetune.evidence.kept import Kept, weights_of
+from finetune.evidence.systems import FINE_TUNED
+from finetune.model import base, memory
+from finetune.runs.store import Run, model_cache
+from finetune.training.session import prompt_of
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the fine-tuned model answered.
+
+    Attributes:
+        metric: "accuracy" for tasks with labels; else the measure of `scores`.
+        texts, scores: of each row; None and NaN for a row that is too long to be asked.
+        cut: rows whose input was cut for length.
+    """
+
+    metric: str
+    texts: list[str | None]
+    scores: np.ndarray
+    cut: np.ndarray
+
+    def part(self, start: int, end: int) -> Said:
+        """The same of some of the rows."""
+        return Said(self.metric, self.texts[start:end], self.scores[start:end], self.cut[start:end])
+
+
+class Stop(Exception):
+    """`should_stop` said yes."""
+
+
+def answers(run: Run, rows: Sequence[Example], tick: Callable[[int], None], should_stop: Callable[[], bool]) -> Said:
+    """The answers of the fine-tuned model, asked as the comparison asks it, so that each is found where it is kept.
+
+    The only place that touches the asking and answering of the comparison. Loads the model at most once, and not at all
+    where every row was asked before.
+    """
+    from finetune.evidence.generate import Pair, Stopped
+
+    record, recipe, prompt = run.record(), run.recipe(), prompt_of(run)
+    labels = list(record["labels"]) if record["task"] == "classification" else []
+    ids = [prompt.answer_ids(label) for label in labels]
+    room = max(map(len, ids), default=recipe.max_new_tokens)
+    asking = Asking(prompt, (), labels=labels, seed=recipe.seed)
+    asked, places = [], []
+    for place, row in enumerate(rows):
+        try:
+            asked += asking.ask(FINE_TUNED, [row], 0, room)
+            places.append(place)
+        except FinetuneError as error:
+            if error.row is None:
+                raise
+            tick(1)  # its instruction and earlier turns alone are too long: counted as too_long
+    whole = [rows[place] for place in places]
+    kept = Kept(run.root, weights_of(run, base.resolve(recipe.base, model_cache(run.root)), adapter=True))
+    held: list[Pair] = []
+
+    def pair() -> Pair:
+        if not held:
+            held.append(Pair.of(run, prompt))
+        return held[0]
+
+    try:
+        if labels:
+            said = answering.labelled(whole, asked, labels, ids, kept=kept, pair=pair, tick=tick)
+        else:
+            said = answering.written(
+                whole, asked, recipe.max_new_tokens, kept=kept, pair=pair, tick=tick, should_stop=should_stop
+            )
+    except Stopped:
+        raise Stop from None
+    finally:
+        if held and memory.device().kind == "cuda":
+            held.clear()
+            import torch
+
+            torch.cuda.empty_cache()
+    texts: list[str | None] = [None] * len(rows)
+    scores, cut = np.full(len(rows), np.nan), np.zeros(len(rows), dtype=bool)
+    for number, place in enumerate(places):
+        texts[place], scores[place], cut[place] = said.texts[number], said.scores[number], asked[number].cut > 0
+    return Said("accuracy" if labels else "rouge_l", texts, scores, cut)
+
+
+class Progress:
+    """What is told while the model answers, and the ears for a stop."""
+
+    def __init__(self, tell: Tell, should_stop: Callable[[], bool]):
+        self.said, self.should_stop, self.rows, self.done = tell, should_stop, 0, 0
+        self.text = "Waiting for the device"
+
+    def begin(self, rows: int) -> None:
+        """The device is there, and there are so many rows to ask."""
+        self.text, self.rows, self.done = "Loading the model", rows, 0
+
+    def behind(self, holder: str | None) -> None:
+        self.text = f"Waiting for {holder or 'another run'}"
+        self.stop_asked_for()
+
+    def stop_asked_for(self) -> bool:
+        self.said(self.text, self.share)  # may raise Cancelled, also while it waits
+        return self.should_stop()
+
+    def tick(self, rows: int) -> None:
+        self.done = min(self.rows, self.done + rows)
+        self.text = f"Asking the model: {self.done:,} of {self.rows:,} rows"
+        if self.stop_asked_for():
+            raise Stop
+
+    @property
+    def share(self) -> float:
+        return 0.05 + 0.9 * self.done / max(1, self.rows)
