@@ -78,7 +78,7 @@ def _limit(found: dict) -> str:
         return ""
     wanted = f"your limit of {100 * limit['below']:g}%"
     if limit["decision"] == "below":
-        return f"That is below {wanted}, and hardly by luck."
+        return f"That is clearly below {wanted}."
     if limit["decision"] == "not_below":
         return f"That is not below {wanted}."
     more = f"; about {limit['rows_needed']:,} would tell" if limit["rows_needed"] else ""

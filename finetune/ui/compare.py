@@ -16,6 +16,7 @@ from finetune.ui import (
     again,
     calibration,
     causes,
+    checks,
     classes,
     forgetting,
     regressions,
@@ -205,7 +206,7 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
-        sections = (again.build(run, root),)
+        sections = (checks.build(run, root), again.build(run, root))
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(
