@@ -112,7 +112,7 @@ def next_steps(found: dict) -> list[str]:
             steps.append(
                 f"Train anew with rows of the new {plural('label', 'labels', len(unknown))} {listed(unknown)}."
             )
-        steps.append("Read the rows that it got wrong: they show what is new.")
+        steps.append("Read the rows that it got wrong: they show what is new, or that their answers are not right.")
         if found["retrain"]:
             steps.append("Put these labelled rows with the training rows, and train again.")
         elif found["decision"] == "drifted" and found["limit"]:

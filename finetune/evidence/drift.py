@@ -84,7 +84,7 @@ def shift(own: Sequence[float] | np.ndarray, now: Sequence[float] | np.ndarray, 
     needed, floor = _rows_needed(own, now, max(before - after, TOLERANCE))
     return Shift(
         before, around_own, after, around_now, after - before, bounds, _p_value(own, now), decision,
-        _detectable(own, now, around_own, around_now), needed if decision == "unclear" else None, floor,
+        _detectable(own, now, around_own), needed if decision == "unclear" else None, floor,
     )  # fmt: skip
 
 
@@ -107,26 +107,28 @@ def _p_value(own: np.ndarray, now: np.ndarray) -> float:
     return float(stats.ttest_ind(own, now, equal_var=False).pvalue)
 
 
-def _detectable(own: np.ndarray, now: np.ndarray, around_own: Bounds, around_now: Bounds) -> float | None:
-    """The smallest fall whose interval would lie below 0 four times in five, were as many rows drawn anew."""
-    before, n, m = float(own.mean()), own.size, now.size
-    if not (_binary(own) and _binary(now)):
-        # The spread is taken to stay as it is.
-        half = math.hypot(before - around_own[0], around_now[1] - float(now.mean()))
-        fall = half * (1 + _Z_POWER / _Z)
-        return fall if fall <= before else None
+def _detectable(own: np.ndarray, now: np.ndarray, around_own: Bounds) -> float | None:
+    """The smallest fall whose interval would lie below 0 four times in five, were as many rows drawn anew.
+
+    A fall is taken to be one where a share of the rows comes to 0, which widens the spread the most; for 0/1 scores
+    there is no other.
+    """
+    before, square, n, m = float(own.mean()), float((own**2).mean()), own.size, now.size
+    binary, least = _binary(own) and _binary(now), 0.0 if _binary(now) else float(now.var())
 
     def short(fall: float) -> float:
         """How far a fall of this size stays behind the one that is wanted."""
         after = before - fall
-        half = math.hypot(before - around_own[0], _wilson_high(after, m) - after)
-        noise = math.sqrt(before * (1 - before) / n + after * (1 - after) / m)
+        spread = max(square * (1 - fall / before) - after**2, least, 0.0)
+        upper = _wilson_high(after, m) - after if binary else _Z * math.sqrt(spread / m)
+        half = math.hypot(before - around_own[0], upper)
+        noise = math.sqrt(max(square - before**2, 0.0) / n + spread / m)
         # Shares go in steps of one row: half a step of each is lost.
         return half + _Z_POWER * noise + 0.5 / n + 0.5 / m - fall
 
-    if short(before) > 0:
+    if before <= 0 or short(before) > 0:
         return None
-    low, high = 0.0, before
+    low, high = 1e-9, before
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if short(middle) > 0 else (low, middle)

@@ -104,8 +104,9 @@ class Progress:
         self.text = "Waiting for the device"
 
     def begin(self, rows: int) -> None:
-        """The device is there, and there are so many rows to ask."""
+        """The device is there, and there are so many rows to ask. May raise Cancelled."""
         self.text, self.rows, self.done = "Loading the model", rows, 0
+        self.stop_asked_for()
 
     def behind(self, holder: str | None) -> None:
         self.text = f"Waiting for {holder or 'another run'}"

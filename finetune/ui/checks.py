@@ -89,7 +89,7 @@ class Checks:
             self.file: None,
             self.limit: round(100 * limit["below"], 2) if limit else None,
             self.columns: gr.Row(visible=False),
-            self.input: gr.Dropdown(choices=[], value=[]),
+            self.input: gr.Dropdown(choices=[], value=[], multiselect=True),
             self.output: gr.Dropdown(choices=[], value=None),
         } | self._standing(run)  # fmt: skip
 
@@ -97,7 +97,7 @@ class Checks:
         """A file: where it has the columns of the run nothing is asked, else they are chosen by hand."""
         closed = {
             self.columns: gr.Row(visible=False),
-            self.input: gr.Dropdown(choices=[], value=[]),
+            self.input: gr.Dropdown(choices=[], value=[], multiselect=True),
             self.output: gr.Dropdown(choices=[], value=None),
         }
         if not path:
@@ -113,7 +113,7 @@ class Checks:
                 likely = None
             return {
                 self.columns: gr.Row(visible=True),
-                self.input: gr.Dropdown(choices=names, value=list(likely.input) if likely else []),
+                self.input: gr.Dropdown(choices=names, value=list(likely.input) if likely else [], multiselect=True),
                 self.output: gr.Dropdown(choices=names, value=likely.output if likely else None),
                 self.notice: gr.HTML(sentence(error), visible=True),
             }
