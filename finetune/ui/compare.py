@@ -17,6 +17,7 @@ from finetune.ui import (
     again,
     calibration,
     causes,
+    checks,
     classes,
     cost,
     forgetting,
@@ -209,7 +210,9 @@ def build(run: gr.State, root: Path) -> Compare:
             before = gr.Button("← earlier", size="sm", min_width=90, elem_id="before")
             where = gr.HTML(elem_id="where")
             after = gr.Button("later →", size="sm", min_width=90, elem_id="after")
-        sections = (priced, again.build(run, root), takeaway.build(run, root))
+        sections = (
+            priced, checks.build(run, root), again.build(run, root), takeaway.build(run, root),
+        )  # fmt: skip
     with gr.Column(visible=False, elem_classes="body") as box:
         gr.HTML("<h3>A prompt of your own</h3>")
         prompt = gr.Textbox(
