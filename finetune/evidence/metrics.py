@@ -21,8 +21,8 @@ EXACT_FLIPS = 14  # 2^14 sign patterns are enumerated in a few milliseconds
 RANDOM_FLIPS = 20_000
 
 # Scripts written without spaces (Thai, Lao, Khmer, kana, Han) are cut into characters, all others into words.
-_SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
+SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{SPACELESS}]|[^\W_{SPACELESS}]+")
 
 
 def exact_match(output: str, expected: str) -> float:
