@@ -73,6 +73,19 @@ def _compare(options: argparse.Namespace) -> None:
     _answer(options, comparison, comparison_lines(comparison))
 
 
+def _check(options: argparse.Namespace) -> None:
+    from finetune.evidence.check import check, check_lines
+
+    data = options.data[0] if len(options.data) == 1 else options.data
+    found = check(
+        options.run, data, root=options.root, input=options.input, output=options.output, below=options.below,
+        tell=_Progress(),
+    )  # fmt: skip
+    if found is None:
+        raise FinetuneError("The check was stopped before its end.", hint="Start it again.")
+    _answer(options, found, check_lines(found))
+
+
 def _write_report(options: argparse.Namespace) -> None:
     from finetune.evidence.document import write
 
@@ -214,6 +227,7 @@ COMMANDS: dict[str, Command] = {
     "compare": _compare,
     "verdict": _verdict,
     "report": _write_report,
+    "check": _check,
     "runs": _runs,
     "stop": _stop,
     "resume": _resume,

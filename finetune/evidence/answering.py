@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from finetune.dataset.example import Example
-from finetune.evidence.asking import Asked
+from finetune.evidence.asking import Asked, Asking
 from finetune.evidence.models import Found
-from finetune.evidence.texts import fields, measure
+from finetune.evidence.texts import fields, is_json_task, measure
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,13 @@ class Answers:
     def read(self) -> int:
         """Tokens of all prompts."""
         return sum(len(one.prompt) for one in self.asked)
+
+
+def metric_of(asking: Asking) -> str:
+    """What answers are scored by: "accuracy" with labels, "field_f1" where answers are JSON, else "rouge_l"."""
+    if asking.labels:
+        return "accuracy"
+    return "field_f1" if is_json_task([row.output for row in asking.train]) else "rouge_l"
 
 
 def plain(

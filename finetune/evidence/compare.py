@@ -26,7 +26,6 @@ from finetune.evidence.outcomes import References
 from finetune.evidence.prices import Prices
 from finetune.evidence.scores import write_scores
 from finetune.evidence.systems import ALTERNATIVES, CLASSICAL, FINE_TUNED, NAMES
-from finetune.evidence.texts import is_json_task
 from finetune.evidence.verdict import RULES, all_paired, decide
 from finetune.model import base, memory
 from finetune.runs.process import write_text
@@ -82,11 +81,7 @@ class _Comparison:
         self.asking = asking_of(run, self.options)
         self.labels, self.label_ids = self.asking.labels, self.asking.label_ids
         self.longest_label = max(map(len, self.label_ids), default=0)
-        self.metric = (
-            "accuracy" if self.classification
-            else "field_f1" if is_json_task([row.output for row in self.asking.train])
-            else "rouge_l"
-        )  # fmt: skip
+        self.metric = answering.metric_of(self.asking)
         self.systems = [name for name in ALTERNATIVES if name in self.options.systems and self._applies(name)]
         if not self.systems:
             raise FinetuneError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.evidence.general import PASSAGES
 from finetune.evidence.kept import Kept, weights_of
-from finetune.model import base
+from finetune.model import base, memory
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
 
@@ -130,6 +130,15 @@ class Models:
     def once(self, kind: str, content: Sequence[list[int]], compute: Callable[[Pair], Any]) -> Any:
         """What is measured on the loaded pair, by the name of what is measured."""
         return self.kept[True].once(self.kept[True].name(kind, *content), lambda: compute(self._load()))
+
+    def let_go(self) -> None:
+        """Give the memory of the model back; it is loaded again when something has to be asked."""
+        if self._pair is not None:
+            self._pair = None
+            if memory.device().kind == "cuda":
+                import torch
+
+                torch.cuda.empty_cache()
 
     def _asked(
         self, names: Sequence[str], tuned: Sequence[bool], prompts: Sequence[list[int]],

@@ -15,6 +15,7 @@ from finetune.ui import (
     blind,
     calibration,
     causes,
+    checks,
     classes,
     cost,
     forgetting,
@@ -124,6 +125,7 @@ def build(run: gr.State, root: Path) -> Compare:
             cost.build(run, root),
             sidebyside.build(run, root),
             blind.build(run, root),
+            checks.build(run, root),
             again.build(run, root),
             takeaway.build(run, root),
         )

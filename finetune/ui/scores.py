@@ -167,7 +167,7 @@ def proof(comparison: dict) -> str:
         f"<details><summary>the proof</summary><p>On {found['probes']:,} inputs the outputs (logits) with the adapter off "
         f"differ from the untouched base by at most {found['largest_difference']:.3g}; with the adapter on, by "
         f"{found['adapter_difference']:.3g}.</p></details>"
-        if found
+        if found and "largest_difference" in found
         else ""
     )
     idle = "" if comparison.get("adapter_changes_output", True) else (
