@@ -13,23 +13,23 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from finetune import jobs
-from finetune.dataset.checks.likeness import LOWEST, THRESHOLD
+from finetune.arguments import parser
 from finetune.dataset.cleaned import save_cleaned
-from finetune.dataset.example import TASKS
-from finetune.dataset.mending import DEFAULT_MENDS, MENDS
+from finetune.dataset.mending import DEFAULT_MENDS
 from finetune.dataset.readiness.questions import Questions, parse_answer
 from finetune.dataset.reading.load import load_text
 from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
+from finetune.evidence.cost import priced_of
 from finetune.evidence.options import Options
+from finetune.evidence.prices import Prices
 from finetune.evidence.systems import ALTERNATIVES
 from finetune.runs import store, supervise
 from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
-from finetune.training.recipe import PRESETS, Recipe, describe, parse_setting
+from finetune.training.recipe import Recipe, describe, parse_setting
 
 PATIENCE_SECONDS = 2.0
 
@@ -64,10 +64,33 @@ def _run(options: argparse.Namespace) -> None:
 
 def _compare(options: argparse.Namespace) -> None:
     run = store.open_run(options.run, options.root)
+    _keep_volume(options)
     # Beginning with what was asked the last time: who sets a prompt keeps the rules of before.
     asked = _asked(options, Options.of(run))
     comparison = jobs.compare(run, options=asked, documents=options.documents, tell=_tell)
+    # At the prices of today, which may have changed since.
+    comparison["cost"]["priced"] = priced_of(comparison, Prices.load(options.root))
     _answer(options, comparison, comparison_lines(comparison))
+
+
+def _check(options: argparse.Namespace) -> None:
+    from finetune.evidence.check import check, check_lines
+
+    data = options.data[0] if len(options.data) == 1 else options.data
+    found = check(
+        options.run, data, root=options.root, input=options.input, output=options.output, below=options.below,
+        tell=_Progress(),
+    )  # fmt: skip
+    if found is None:
+        raise FinetuneError("The check was stopped before its end.", hint="Start it again.")
+    _answer(options, found, check_lines(found))
+
+
+def _write_report(options: argparse.Namespace) -> None:
+    from finetune.evidence.document import write
+
+    path = write(store.open_run(options.run, options.root), options.file)
+    _answer(options, {"report": str(path)}, [str(path)])
 
 
 def _verdict(options: argparse.Namespace) -> None:
@@ -121,7 +144,8 @@ def _report(options: argparse.Namespace, recipe: Recipe) -> Report:
     return jobs.inspect(
         data, input=options.input, output=options.output, task=options.task, template=options.template,
         group=options.group, time=options.time, test=options.test_file,
-        mends=options.mend if options.mend is not None else DEFAULT_MENDS, near=options.near,
+        mends=DEFAULT_MENDS if options.mend is None else [name for name in options.mend if name != "none"],
+        near=options.near,
         questions=Questions(**dict(parse_answer(text) for text in options.answer or [])),
         recipe=recipe, root=options.root, tell=_Progress(),
     )  # fmt: skip
@@ -149,8 +173,16 @@ def _recipe(options: argparse.Namespace) -> Recipe:
     return jobs.recipe_for(options.preset or named, **changes)
 
 
+def _keep_volume(options: argparse.Namespace) -> None:
+    """The requests a day that costs are told for from now on."""
+    if options.requests_per_day is not None:
+        Prices.load(options.root).chosen(requests_per_day=options.requests_per_day).save(options.root)
+
+
 def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
     recipe = _recipe(options)
+    if compare:
+        _keep_volume(options)
     return jobs.train(
         _report(options, recipe),
         recipe=recipe,
@@ -188,112 +220,19 @@ def _answer(options: argparse.Namespace, answer: dict, lines: Sequence[str]) -> 
         print("\n".join(lines))
 
 
-class _Parser(argparse.ArgumentParser):
-    """Tells a wrong option as any other mistake: one sentence, and as JSON where JSON was asked for."""
-
-    def error(self, message: str) -> NoReturn:
-        raise FinetuneError(f"{message[:1].upper()}{message[1:]}.", hint=f"`{self.prog} --help` shows the options.")
-
-
-def parser() -> argparse.ArgumentParser:
-    """The options of every command."""
-    top = _Parser(
-        prog="python -m finetune", description="Should you fine-tune for this, or is a prompt, or retrieval, enough?"
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def add(name: str, act: Command, help: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=help, description=help)
-        command.add_argument("--json", action="store_true", help="one JSON object on standard output")
-        command.add_argument("--root", type=Path, default=store.default_root(), help="directory of the runs")
-        command.set_defaults(act=act)
-        return command
-
-    def add_data(command: argparse.ArgumentParser) -> None:
-        command.add_argument(
-            "data",
-            nargs="+",
-            help="CSV, JSON, JSONL or Parquet, also .gz and .zst; several become one; hub:owner/name; - reads standard input",
-        )
-        command.add_argument("--input", action="append", metavar="COL", help="input column; may be given again")
-        command.add_argument("--output", metavar="COL", help="output column")
-        command.add_argument("--task", choices=TASKS, help="what the rows are, where the guess is wrong")
-        command.add_argument(
-            "--template", default="", metavar="TEXT", help="input from several columns: '{subject}: {body}'"
-        )
-        command.add_argument("--group", metavar="COL", help="column whose values stay on one side of the split")
-        command.add_argument("--time", metavar="COL", help="column with dates: split in time order")
-        command.add_argument("--test-file", type=Path, metavar="FILE", help="test rows of your own")
-        command.add_argument(
-            "--near",
-            type=float,
-            default=THRESHOLD,
-            metavar="SHARE",
-            help=f"words in common that make two inputs nearly the same, {LOWEST} to 1 (default {THRESHOLD})",
-        )
-        command.add_argument(
-            "--answer",
-            action="append",
-            metavar="NAME=VALUE",
-            help="what the data cannot tell: " + ", ".join(entry.name for entry in dataclasses.fields(Questions)),
-        )
-        command.add_argument("--seed", type=int, help="seed of the split and of the training")
-        command.add_argument(
-            "--mend",
-            action="append",
-            choices=list(MENDS),
-            help=f"what to do about findings (default {', '.join(DEFAULT_MENDS)})",
-        )
-        command.add_argument("--model", metavar="M", help="base: gallery name, Hub name or folder")
-        command.add_argument("--preset", choices=list(PRESETS), help="default: pilot without a GPU, standard with one")
-        command.add_argument(
-            "--set", action="append", metavar="NAME=VALUE", help="any field of the recipe; see `recipe`"
-        )
-        command.add_argument("--max-minutes", type=float, metavar="N", help="time box of the training")
-
-    def add_asked(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--prompt", metavar="TEXT", help="instruction of your own for the system `prompted`")
-        command.add_argument(
-            "--documents", nargs="+", type=Path, metavar="FILE", help="documents that retrieval looks in too"
-        )
-        command.add_argument(
-            "--without", action="append", choices=ALTERNATIVES, help="switch a system off; may be given again"
-        )
-        command.add_argument("--must", action="append", metavar="TEXT", help="each answer must contain it")
-        command.add_argument("--must-not", action="append", metavar="TEXT", help="no answer may contain it")
-        command.add_argument("--pattern", metavar="REGEX", help="each answer must match it somewhere")
-
-    inspect = add("inspect", _inspect, "look at a file: rows, split, findings, readiness")
-    add_data(inspect)
-    inspect.add_argument("--cleaned", type=Path, metavar="DIR", help="write the mended rows and what changed there")
-    for name, act, help in (
-        ("train", _train, "train an adapter on a file"),
-        ("run", _run, "the main job: inspect, train, compare, verdict"),
-    ):
-        command = add(name, act, help)
-        add_data(command)
-        command.add_argument("--run-dir", type=Path, metavar="DIR", help="place of this run; must not exist yet")
-        if name == "run":
-            add_asked(command)
-    command = add("compare", _compare, "compare a trained run on its held-out rows")
-    command.add_argument("run", help="id or directory")
-    add_asked(command)
-    command = add("verdict", _verdict, "the decision alone, from scores")
-    command.add_argument("scores", type=Path, help='JSONL of {"id", "part", "scores": {system: 0..1}}')
-    command.add_argument("--seed", type=int, default=0, help="seed of the bootstrap")
-    command.add_argument(
-        "--models", type=int, default=1, metavar="N", help="fine-tuned models that were compared on these test rows"
-    )
-    add("runs", _runs, "list the runs")
-    command = add("stop", _stop, "stop a run; what it learned is kept")
-    command.add_argument("run", help="id or directory")
-    command.add_argument(
-        "--grace", type=float, default=supervise.GRACE_SECONDS, metavar="SECONDS", help="time to save in"
-    )
-    add("resume", _resume, "go on with a stopped run").add_argument("run", help="id or directory")
-    recipe = commands.add_parser("recipe", help="the fields of a recipe, for --set")
-    recipe.set_defaults(act=lambda options: print(describe()), json=False)
-    return top
+COMMANDS: dict[str, Command] = {
+    "inspect": _inspect,
+    "train": _train,
+    "run": _run,
+    "compare": _compare,
+    "verdict": _verdict,
+    "report": _write_report,
+    "check": _check,
+    "runs": _runs,
+    "stop": _stop,
+    "resume": _resume,
+    "recipe": lambda options: print(describe()),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -301,7 +240,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         options = parser().parse_args(arguments)
-        options.act(options)
+        COMMANDS[options.command](options)
     except FinetuneError as error:
         print(f"finetune: {error}", file=sys.stderr)
         if "--json" in arguments:

@@ -179,10 +179,9 @@ def compare(
         raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
     if options is not None or documents is not None:
         save(found, options or Options.of(found), documents)
-    before = found.comparison()
     supervise.start(found, phase="compare")
     follow(found, tell)
-    if (made := found.comparison()) is None or made == before:
+    if status(found).state == "stopped" or (made := found.comparison()) is None:
         raise FinetuneError("The comparison was stopped before its end.", hint="Start it again.")
     return made
 

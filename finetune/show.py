@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from finetune.evidence.payback import lines as cost_lines
 from finetune.evidence.systems import NAMES
 
 REASONS = 3  # of one finding; all of them with --json
@@ -92,6 +93,10 @@ def comparison_lines(comparison: dict) -> list[str]:
         )
     if looked := comparison.get("looks"):
         lines.append(f"Models compared on these test rows so far: {looked['models']}; comparisons: {looked['total']}.")
+    if priced := (comparison.get("cost") or {}).get("priced"):
+        lines += ["", *cost_lines(priced), ""]
+    if message := (comparison.get("forgetting") or {}).get("message"):
+        lines.append(message)
     proof = "equals" if comparison["adapter_off_equals_base"] else "DOES NOT EQUAL"
     return [*lines, f"With the adapter off the model {proof} the untouched base.", f"run: {comparison['run']}"]
 

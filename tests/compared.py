@@ -62,7 +62,7 @@ def make_run(root: Path, task: str = "classification", *, decision: str = "use_f
     (directory / "outputs.jsonl").write_text(lines, encoding="utf-8")
     _json(directory / "comparison.json", comparison)
     if not old:
-        _json(directory / "compare.json", comparison["options"] | {"requests_per_day": 1000})
+        _json(directory / "compare.json", comparison["options"])
     return Run(directory)
 
 
@@ -171,7 +171,7 @@ def _comparison(directory: Path, task: str, labels: list[str], outputs: list[dic
             "seconds_per_request": {name: 0.1 + 0.05 * place for place, name in enumerate(present)},
         },
         "options": {"systems": list(ALTERNATIVES), "prompt": "", "documents": 4, "must": [], "must_not": [],
-                    "pattern": "", "requests_per_day": 1000},
+                    "pattern": ""},
         "created": "2026-11-24T09:40:00+00:00",
         "left_out": {"cut_inputs": {"few_shot": 3}, "cut_answers": {} if classification else {"base": 11}},
     }  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
-from finetune.evidence.baselines import few_shot, majority, tfidf
+from finetune.evidence.baselines import Tfidf, few_shot, majority
 
 TEXTS = {
     "billing": [
@@ -32,7 +32,7 @@ def test_majority_and_its_ties(train):
 
 
 def test_tfidf_learns(train):
-    assert tfidf(train, ["wrong invoice", "crashes with an eror", "a dark design"], seed=0) == [
+    assert Tfidf(train).answer(["wrong invoice", "crashes with an eror", "a dark design"])[0] == [
         "billing",
         "technical",
         "feedback",
@@ -41,11 +41,11 @@ def test_tfidf_learns(train):
 
 def test_tfidf_without_spaces_one_label_no_inputs():
     chinese = [Example(1, "退款什么时候到账", "退款"), Example(2, "应用无法打开", "故障")]
-    assert tfidf(chinese, ["我的退款呢"], seed=0) == ["退款"]
-    assert tfidf(chinese[:1], ["x", "y"], seed=0) == ["退款", "退款"]
-    assert tfidf(chinese, [], seed=0) == []
+    assert Tfidf(chinese).answer(["我的退款呢"])[0] == ["退款"]
+    assert Tfidf(chinese[:1]).answer(["x", "y"])[0] == ["退款", "退款"]
+    assert Tfidf(chinese).answer([])[0] == []
     signs = [Example(1, "?", "question"), Example(2, "!", "shout")]
-    assert tfidf(signs, ["?"], seed=0) == ["question"]
+    assert Tfidf(signs).answer(["?"])[0] == ["question"]
 
 
 def test_shots_are_balanced_short_and_repeatable(train):
@@ -73,6 +73,6 @@ def test_shots_for_a_task_without_labels(train):
 
 
 def test_no_training_rows():
-    for call in (lambda: majority([]), lambda: tfidf([], ["x"], seed=0)):
+    for call in (lambda: majority([]), lambda: Tfidf([])):
         with pytest.raises(FinetuneError, match="no training rows"):
             call()

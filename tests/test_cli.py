@@ -67,6 +67,10 @@ def test_the_main_job_and_what_follows_it(call, small_csv, tiny_model, tmp_path)
     }  # fmt: skip
     assert comparison["adapter_off_equals_base"] is True
     assert "step" in err and "because" in err
+    # Whoever doubts the verdict can make it again from the scores of every row.
+    code, alone, _ = call("verdict", str(tmp_path / "mine" / "scores.jsonl"), "--json")
+    assert code == 0 and json.loads(alone)["paired"] == comparison["paired"]
+    assert json.loads(alone)["verdict"]["reason"] == comparison["verdict"]["reason"]
     # Its directory is a run like any other.
     code, again, _ = call("compare", str(tmp_path / "mine"), "--json")
     assert code == 0 and json.loads(again) == comparison

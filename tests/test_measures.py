@@ -98,7 +98,9 @@ def test_an_answer_that_nests_without_end_is_no_json():
 
 
 def test_summary_counts_rows_of_each_field():
-    found = summary(['{"a": 1}', "", "x"], ['{"a": 1}', '{"a": 2, "b": 3}', "y"])
+    outputs, expected = ['{"a": 1}', "", "x"], ['{"a": 1}', '{"a": 2, "b": 3}', "y"]
+    pairs = list(zip(outputs, expected, strict=True))
+    found = summary(outputs, [measure(*pair) for pair in pairs], [fields(*pair) for pair in pairs])
     assert found["fields"] == {"a": {"f1": 0.5, "rows": 2}, "b": {"f1": 0.0, "rows": 1}}
     assert (found["json_valid"], found["empty"]) == (0.5, pytest.approx(1 / 3))
     assert is_json_task(['{"a": 1}'] * 9 + ["x"]) and not is_json_task(["[1]", "x"])

@@ -403,7 +403,7 @@ def test_a_run_from_start_to_verdict_survives_a_closed_page(
     expect(page.locator("#verdict h2")).to_be_visible()
     expect(page.locator("#scores")).to_contain_text("The fine-tuned model")
     expect(page.locator("#details")).to_contain_text("equals the untouched base: yes")
-    rows = page.locator("table.beside tbody tr")
+    rows = page.locator("#beside tbody tr")
     expect(rows).to_have_count(10)
     page.locator("#after").click()
     expect(page.locator("#where")).to_contain_text("11 to")
@@ -411,7 +411,7 @@ def test_a_run_from_start_to_verdict_survives_a_closed_page(
     expect(page.locator("#beside")).to_contain_text("No row is like that")
     page.locator("#prompt textarea").fill("please bring the hammer")
     page.locator("#ask").click()
-    expect(page.locator("#ask")).to_have_text("Ask both", timeout=SLOW)
+    expect(page.locator("#answers")).to_contain_text("done after", timeout=SLOW)
     expect(page.locator(".notice:visible")).to_have_count(0)
     again.close()
 

@@ -107,6 +107,17 @@ def test_a_long_input_is_cut_and_counted(asking):
     assert asked.cut > 0
 
 
+def test_examples_and_passages_that_are_cut_are_counted(asking):
+    question = [Example(9, "I lost my card", "card")]
+    assert asking.ask("retrieval", question, 3, 8)[0].shortened == 0
+    long = Asking(
+        asking.prompt, [Example(1, "I lost my card " * 200, "card"), *TRAIN[1:]], labels=asking.labels, seed=0,
+        passages=[Passage("A lost card is blocked. " * 200, "help.md", 1)],
+    )  # fmt: skip
+    (asked,) = long.ask("retrieval", question, 3, 8)
+    assert 1 in asked.rows and asked.shortened == 2 and asked.cut == 0
+
+
 def test_answers_are_found_by_what_they_were_computed_from(tmp_path):
     kept, other = Kept(tmp_path, "weights"), Kept(tmp_path, "other weights")
     name = kept.name("text", [1, 2], 8)

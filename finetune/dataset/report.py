@@ -114,6 +114,8 @@ class Report:
             "rows": self.rows,
             "task": self.task,
             "columns": self.mapping.as_json(),
+            # One by one: a name may hold the “ + ” that joins them above.
+            "inputs": list(self.mapping.input or filter(None, (self.mapping.messages,))),
             "labels": dict(self.labels),
             "split": self.split.as_json(),
             "split_made": {"how": self.split.how, "notes": list(self.split.notes)},
@@ -123,6 +125,7 @@ class Report:
             "readiness": self.readiness.as_json(),
             "profile": self.profile.as_json(),
             "mends": list(self.choices.mends),
+            "near": self.choices.near,
             "mended": counts(self.mended),
             "left_out": [{"row": removed.row, "reason": removed.reason} for removed in self.removed],
             "file": {

@@ -61,8 +61,7 @@ def _both(run: Run, text: str) -> Iterator[tuple[str, str]]:
             f"The prompt is {encoded.cut} tokens longer than this run takes ({recipe.max_tokens} with its answer).",
             hint="Shorten it.",
         )
-    for of_base, tuned in pair.stream_many([encoded.prompt] * 2, [False, True], recipe.max_new_tokens):
-        yield of_base, tuned
+    yield from map(tuple, pair.stream_many([encoded.prompt] * 2, [False, True], recipe.max_new_tokens))
 
 
 def _let_go() -> None:

@@ -1,127 +1,107 @@
-"""What one system answers to the rows of one part, asked anew or found among the answers that are kept."""
+"""What one system answers to the rows of one part, and how good that is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from finetune.dataset.example import Example
-from finetune.evidence.asking import Asked
-from finetune.evidence.kept import Kept
-from finetune.evidence.metrics import exact_match, rouge_l
-
-if TYPE_CHECKING:
-    from finetune.evidence.pair import Pair
-
-Tick = Callable[[int], None]
+from finetune.evidence.asking import Asked, Asking
+from finetune.evidence.models import Found
+from finetune.evidence.texts import fields, is_json_task, measure
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answers:
     """What one system answered on the rows of one part.
 
     Attributes:
         texts: the answers; `scores` (rows,) 0..1.
-        seconds: for all rows, as measured when they were asked; `tokens`: read and written.
-        probabilities: (rows, labels), for systems that give them.
-        asked: the questions, for systems that ask the language model.
+        seconds: for all rows, as measured when they were asked.
+        asked: the questions, for systems that ask the language model; `written`: tokens written in all.
         kept: rows that were answered before and not asked again.
+        probabilities: (rows, labels), for systems that give them.
+        measures, fields, cut: for answers in free text, one for each row: as `texts.measure` and `texts.fields`, and
+            whether the answer ended for length alone.
     """
 
     texts: list[str]
     scores: np.ndarray
     seconds: float = 0.0
-    tokens: int = 0
-    probabilities: np.ndarray | None = None
-    exact: np.ndarray | None = None
     asked: Sequence[Asked] = ()
+    written: int = 0
     kept: int = 0
+    probabilities: np.ndarray | None = None
+    measures: Sequence[dict[str, float]] = ()
+    fields: Sequence[dict[str, Any] | None] = ()
+    cut: Sequence[bool] = ()
+
+    @property
+    def read(self) -> int:
+        """Tokens of all prompts."""
+        return sum(len(one.prompt) for one in self.asked)
 
 
-def plain(rows: Sequence[Example], texts: list[str], seconds: float = 0.0) -> Answers:
-    """Answers that are right or wrong."""
-    hits = np.array([float(text == row.output) for text, row in zip(texts, rows, strict=True)])
-    return Answers(texts, hits, seconds)
+def metric_of(asking: Asking) -> str:
+    """What answers are scored by: "accuracy" with labels, "field_f1" where answers are JSON, else "rouge_l"."""
+    if asking.labels:
+        return "accuracy"
+    return "field_f1" if is_json_task([row.output for row in asking.train]) else "rouge_l"
+
+
+def plain(
+    rows: Sequence[Example], texts: list[str], seconds: float = 0.0, probabilities: np.ndarray | None = None
+) -> Answers:
+    """Answers of a system without a language model, right or wrong."""
+    return Answers(texts, _hits(rows, texts), seconds, probabilities=probabilities)
 
 
 def labelled(
-    rows: Sequence[Example], asked: Sequence[Asked], labels: Sequence[str], ids: Sequence[list[int]], *, kept: Kept,
-    pair: Callable[[], Pair], tick: Tick,
+    rows: Sequence[Example], asked: Sequence[Asked], labels: Sequence[str], ids: Sequence[list[int]],
+    found: Sequence[Found],
 ) -> Answers:  # fmt: skip
     """The label of the highest likelihood for each row.
 
     Args:
-        ids: token ids of each label.
-        pair: loads the model, its adapter as it has to be; called only where a row was never asked.
+        ids: token ids of each label; `found`: as `Models.likelihoods`.
     """
-    content = [token for label in ids for token in (len(label), *label)]
-    names = [kept.name("labels", one.prompt, content) for one in asked]
-    found = kept.find(names)
-    missing = _missing(names, found)
-    if missing:
-        from finetune.evidence.pair import Timer
-
-        model = pair()
-        with Timer() as timer:
-            values = model.label_likelihoods([asked[place].prompt for place in missing], ids, tick).values
-        new = [
-            (names[place], value.tolist(), timer.seconds / len(missing))
-            for place, value in zip(missing, values, strict=True)
-        ]
-        kept.keep(new)
-        found |= {name: (value, seconds) for name, value, seconds in new}
-    before = len(rows) - len(missing)
-    tick(before)
-    likelihoods = np.array([found[name][0] for name in names]).reshape(len(rows), len(labels))
+    likelihoods = np.array([one.value for one in found]).reshape(len(rows), len(labels))
     best = likelihoods.argmax(1)
-    said = plain(rows, [labels[place] for place in best], sum(found[name][1] for name in names))
-    said.probabilities = softmax(likelihoods)
-    said.tokens = sum(len(one.prompt) for one in asked) + sum(len(ids[place]) for place in best)
-    said.asked, said.kept = asked, before
-    return said
+    texts = [labels[place] for place in best]
+    return Answers(
+        texts, _hits(rows, texts), sum(one.seconds for one in found), asked, sum(len(ids[place]) for place in best),
+        sum(one.kept for one in found), probabilities=_softmax(likelihoods),
+    )  # fmt: skip
 
 
-def written(
-    rows: Sequence[Example], asked: Sequence[Asked], most: int, *, kept: Kept, pair: Callable[[], Pair], tick: Tick,
-    should_stop: Callable[[], bool],
-) -> Answers:  # fmt: skip
-    """The text that the model writes to each row, scored by ROUGE-L.
+def written(rows: Sequence[Example], asked: Sequence[Asked], metric: str, found: Sequence[Found]) -> Answers:
+    """The text that the model writes to each row.
 
     Args:
-        most: tokens of an answer at most.
+        metric: "field_f1" for JSON tasks; else "rouge_l".
+        found: as `Models.texts`.
     """
-    names = [kept.name("text", one.prompt, most) for one in asked]
-    found = kept.find(names)
-    missing = _missing(names, found)
-    if missing:
-        from finetune.evidence.pair import Timer
-
-        model = pair()
-        with Timer() as timer:
-            made = model.generate([asked[place].prompt for place in missing], most, tick, should_stop)
-        texts, tokens = made.texts, int(made.tokens.sum())
-        share = [timer.seconds / len(missing), tokens / len(missing)]
-        new = [(names[place], [text, share[1]], share[0]) for place, text in zip(missing, texts, strict=True)]
-        kept.keep(new)
-        found |= {name: (value, seconds) for name, value, seconds in new}
-    before = len(rows) - len(missing)
-    tick(before)
-    texts = [found[name][0][0] for name in names]
-    scores = np.array([rouge_l(text, row.output) for text, row in zip(texts, rows, strict=True)])
-    exact = np.array([exact_match(text, row.output) for text, row in zip(texts, rows, strict=True)])
-    tokens = sum(len(one.prompt) for one in asked) + round(sum(found[name][0][1] for name in names))
-    return Answers(texts, scores, sum(found[name][1] for name in names), tokens, exact=exact, asked=asked, kept=before)
+    texts = [one.value[0] for one in found]
+    measures = [measure(text, row.output) for text, row in zip(texts, rows, strict=True)]
+    said = [fields(text, row.output) for text, row in zip(texts, rows, strict=True)]
+    scores = [
+        float(text.strip() == row.output.strip()) if metric == "field_f1" and one is None else
+        one["f1"] if metric == "field_f1" else likeness["rouge_l"]
+        for text, row, likeness, one in zip(texts, rows, measures, said, strict=True)
+    ]  # fmt: skip
+    return Answers(
+        texts, np.array(scores), sum(one.seconds for one in found), asked, sum(one.value[1] for one in found),
+        sum(one.kept for one in found), measures=measures, fields=said, cut=[one.value[2] for one in found],
+    )  # fmt: skip
 
 
-def softmax(likelihoods: np.ndarray) -> np.ndarray:
-    """Probabilities (rows, labels) among the labels."""
+def _hits(rows: Sequence[Example], texts: Sequence[str]) -> np.ndarray:
+    return np.array([float(text == row.output) for text, row in zip(texts, rows, strict=True)])
+
+
+def _softmax(likelihoods: np.ndarray) -> np.ndarray:
     shifted = np.exp(likelihoods - likelihoods.max(1, keepdims=True))
     return shifted / shifted.sum(1, keepdims=True)
-
-
-def _missing(names: Sequence[str], found: dict) -> list[int]:
-    """Places whose answer is not kept."""
-    return [place for place, name in enumerate(names) if name not in found]

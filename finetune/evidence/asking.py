@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from finetune.dataset.example import Example, Task
 from finetune.evidence.baselines import few_shot
-from finetune.evidence.documents import Passage
+from finetune.evidence.documents import PASSAGES_FILE, Passage, read_passages
+from finetune.evidence.options import Options
 from finetune.evidence.retrieval import Retriever
 from finetune.model.prompt import Prompt
+from finetune.runs.store import Run
+from finetune.training.plan import choose_rows
+from finetune.training.session import prompt_of
 
 SHOTS, RETRIEVED = (2, 4, 8), (1, 3, 5)
-# Answers that are written cost a hundred times those that are scored: there the number is not tried out.
-FREE_TEXT = 3
 # Of several passages each gets less room, and a small base loses the thread.
 PASSAGES = 2
 
@@ -27,12 +29,14 @@ class Asked:
         prompt: token ids.
         cut: tokens of the input that were left out for length.
         rows: source rows of the examples shown; `passages`: places of the passages shown, 0 = the first.
+        shortened: how many of these were cut for length.
     """
 
     prompt: list[int]
     cut: int
     rows: tuple[int, ...] = ()
     passages: tuple[int, ...] = ()
+    shortened: int = 0
 
 
 class Asking:
@@ -41,18 +45,21 @@ class Asking:
     Args:
         prompt: of the run.
         train: rows that examples are taken from; no row is shown its own copy.
-        labels: for classification.
+        labels: for classification; `label_ids` are their token ids, end token included.
         seed: of the draw of the few-shot examples.
         instruction: of the system “prompted”.
         passages: of the user's documents, for retrieval.
+        train_rows: rows that were there to learn from; more than `train` in a pilot.
     """
 
     def __init__(
         self, prompt: Prompt, train: Sequence[Example], *, labels: Sequence[str], seed: int, instruction: str = "",
-        passages: Sequence[Passage] = (),
+        passages: Sequence[Passage] = (), train_rows: int | None = None,
     ):  # fmt: skip
         self.prompt, self.train, self.labels, self.seed = prompt, list(train), list(labels), seed
+        self.label_ids = [prompt.answer_ids(label) for label in self.labels]
         self.instruction, self.passages = instruction, list(passages)
+        self.train_rows = len(self.train) if train_rows is None else train_rows
         self._rows: Retriever | None = None
         self._documents: Retriever | None = None
 
@@ -60,8 +67,6 @@ class Asking:
         """Numbers of examples among which the validation rows choose."""
         if system not in ("few_shot", "retrieval"):
             return (0,)
-        if not self.labels:
-            return (min(FREE_TEXT, len(self.train)),)
         tried = SHOTS if system == "few_shot" else RETRIEVED
         return tuple(sorted({min(count, len(self.train)) for count in tried}))
 
@@ -97,8 +102,23 @@ class Asking:
                 dataclasses.replace(example, output=""), shown, room, instruction=instruction,
                 passages=[self.passages[place].text for place in found],
             )  # fmt: skip
-            asked.append(Asked(encoded.prompt, encoded.cut, tuple(shot.row for shot in shown), tuple(found)))
+            rows = tuple(shot.row for shot in shown)
+            asked.append(Asked(encoded.prompt, encoded.cut, rows, tuple(found), encoded.shortened))
         return asked
+
+
+def asking_of(run: Run, options: Options) -> Asking:
+    """The questions of a run's systems, with the options of its comparison. Raises FinetuneError as `prompt_of`."""
+    recipe, record = run.recipe(), run.record()
+    task = record["task"]
+    # Every system learns from the rows that the fine-tuned model learned from, also in a pilot.
+    available = run.examples("train")
+    labels = list(record["labels"]) if task == "classification" else []
+    return Asking(
+        prompt_of(run), choose_rows(available, recipe.rows, task, recipe.seed), labels=labels, seed=recipe.seed,
+        instruction=options.prompt or default_prompt(task, labels),
+        passages=read_passages(run.directory / PASSAGES_FILE), train_rows=len(available),
+    )  # fmt: skip
 
 
 def default_prompt(task: Task, labels: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """The alternatives that need no training of a language model, and the rows that go into a prompt. All from train alone.
 
-Classification: `majority`, `tfidf`. Every task: `few_shot` chooses rows for a prompt.
+Classification: `majority`, `Tfidf`. Every task: `few_shot` chooses rows for a prompt.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
+import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, make_union
@@ -28,22 +29,34 @@ def majority(train: Sequence[Example]) -> str:
     return min(counts, key=lambda label: (-counts[label], label))
 
 
-def tfidf(train: Sequence[Example], inputs: Sequence[str], seed: int = 0) -> list[str]:
-    """The label of each input by logistic regression on TF-IDF of words, word pairs and pieces of words.
+class Tfidf:
+    """Logistic regression on TF-IDF of words, word pairs and pieces of words, fitted to the training rows.
 
     Settings are fixed, so that nothing about this alternative is tuned on the rows that judge it.
+
+    Attributes:
+        names: the labels of the training rows, in alphabetical order.
 
     Raises:
         FinetuneError: no training rows.
     """
-    _require_rows(train)
-    labels = [example.output for example in train]
-    if not inputs or len(set(labels)) == 1:
-        return [labels[0]] * len(inputs)
-    features = _features()
-    model = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
-    model.fit(features.fit_transform([example.input for example in train]), labels)
-    return [str(label) for label in model.predict(features.transform(inputs))]
+
+    def __init__(self, train: Sequence[Example], seed: int = 0):
+        _require_rows(train)
+        labels = [example.output for example in train]
+        self.names = sorted(set(labels))
+        self._features = self._model = None
+        if len(self.names) > 1:
+            self._features = _features()
+            self._model = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
+            self._model.fit(self._features.fit_transform([example.input for example in train]), labels)
+
+    def answer(self, inputs: Sequence[str]) -> tuple[list[str], np.ndarray]:
+        """The label of each input, and the probabilities (inputs, names)."""
+        if not inputs or self._model is None:
+            return [self.names[0]] * len(inputs), np.ones((len(inputs), len(self.names)))
+        found = self._model.predict_proba(self._features.transform(inputs))
+        return [self.names[place] for place in found.argmax(1)], found
 
 
 def few_shot(train: Sequence[Example], *, count: int, seed: int, labels: Sequence[str] | None = None) -> list[Example]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from finetune.dataset.reading.load import load
 from finetune.errors import FinetuneError
+from finetune.runs.process import write_text
 
 PASSAGES_FILE = "documents.jsonl"
 TEXTS, TABLES = (".txt", ".md"), (".csv", ".jsonl")
@@ -53,10 +53,8 @@ def write_passages(path: Path, passages: Sequence[Passage]) -> None:
     if not passages:
         path.unlink(missing_ok=True)
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
     lines = (json.dumps(dataclasses.asdict(passage), ensure_ascii=False) + "\n" for passage in passages)
-    draft.write_text("".join(lines), encoding="utf-8")
-    draft.replace(path)
+    write_text(path, "".join(lines))
 
 
 def read_passages(path: Path) -> list[Passage]:

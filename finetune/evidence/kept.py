@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from finetune.runs.store import Run
 
 FILE = "answers.sqlite"
 # Raised when the way of scoring changes, so that answers of the old way are not found any more.
-SCORING = 1
+SCORING = 2
 MOST_ANSWERS = 2_000_000
 _AT_ONCE = 500  # names in one question to the database
 
@@ -53,6 +53,13 @@ class Kept:
                 ):
                     found[name] = (json.loads(value), seconds)
         return found
+
+    def once(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The answer of this name, computed and kept where it is not yet."""
+        if name not in (found := self.find([name])):
+            self.keep([(name, compute(), 0.0)])
+            found = self.find([name])
+        return found[name][0]
 
     def keep(self, answers: Iterable[tuple[str, Any, float]]) -> None:
         """Add answers as (name, answer, seconds); the oldest go when there are too many."""

@@ -21,8 +21,8 @@ EXACT_FLIPS = 14  # 2^14 sign patterns are enumerated in a few milliseconds
 RANDOM_FLIPS = 20_000
 
 # Scripts written without spaces (Thai, Lao, Khmer, kana, Han) are cut into characters, all others into words.
-_SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
+SPACELESS = "\u0e00-\u0eff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{SPACELESS}]|[^\W_{SPACELESS}]+")
 
 
 def exact_match(output: str, expected: str) -> float:
@@ -167,6 +167,23 @@ def paired(
         losses=losses,
         ties=differences.size - wins - losses,
     )
+
+
+def paired_means(
+    tuned: np.ndarray, other: np.ndarray, *, seed: int, level: float = 0.95
+) -> tuple[float, tuple[float, float], float]:
+    """Difference of the means of two paired measurements (n,) of any size, its interval, and the p-value.
+
+    Interval: the BCa bootstrap; with too few or too equal values Student's t. p-value: the sign-flip test of `paired`.
+    """
+    differences = np.asarray(tuned, dtype=float) - np.asarray(other, dtype=float)
+    mean = float(differences.mean())
+    bounds = _bootstrap(differences, seed, RESAMPLES, level)
+    if bounds is None:
+        spread = float(stats.sem(differences)) if differences.size > 1 else math.inf
+        half = stats.t.ppf((1 + level) / 2, max(1, differences.size - 1)) * spread if spread else 0.0
+        bounds = mean - half, mean + half
+    return mean, bounds, _sign_flip(differences, seed)
 
 
 def _mcnemar(wins: int, losses: int) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from finetune.errors import FinetuneError
 from finetune.evidence.systems import ALTERNATIVES
+from finetune.runs.process import write_text
 from finetune.runs.store import Run
 
 FILE = "compare.json"
@@ -26,7 +26,6 @@ class Options:
         prompt: instruction of the system “prompted”; empty takes one made from the task.
         must, must_not: texts that each answer has to contain, and must not.
         pattern: regular expression that each answer has to match somewhere.
-        requests_per_day: for the costs of a month.
     """
 
     systems: tuple[str, ...] = ALTERNATIVES
@@ -34,7 +33,6 @@ class Options:
     must: tuple[str, ...] = ()
     must_not: tuple[str, ...] = ()
     pattern: str = ""
-    requests_per_day: float = field(default=1000.0)
 
     def __post_init__(self) -> None:
         from finetune.evidence.must import Rules
@@ -46,10 +44,6 @@ class Options:
         if len(self.prompt) > MOST_PROMPT:
             raise FinetuneError(
                 f"The prompt has {len(self.prompt):,} characters.", hint=f"Keep it under {MOST_PROMPT:,}."
-            )
-        if not 0 < self.requests_per_day <= 1e9:
-            raise FinetuneError(
-                f"{self.requests_per_day:g} requests a day cannot be priced.", hint="Give a number above 0."
             )
         Rules(self.must, self.must_not, self.pattern)  # a bad expression is told now, and not after the comparison
 
@@ -86,6 +80,4 @@ def save(run: Run, options: Options, documents: Sequence[Path | str] | None = No
     if documents is not None:
         passages = read_documents([Path(path) for path in documents]) if documents else []
         write_passages(run.directory / PASSAGES_FILE, passages)
-    draft = run.directory / f".{FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(options.as_json(), ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-    draft.replace(run.directory / FILE)
+    write_text(run.directory / FILE, json.dumps(options.as_json(), ensure_ascii=False, indent=2) + "\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from finetune.errors import FinetuneError
 from finetune.evidence.metrics import as_scores
 from finetune.evidence.systems import SYSTEMS
+from finetune.runs.process import write_text
 
 # part → system → scores (n,), the same n rows in the same order for every system of the part
 Scores = Mapping[str, Mapping[str, np.ndarray]]
@@ -56,6 +57,20 @@ def read_scores(path: Path) -> dict[str, dict[str, np.ndarray]]:
     if not parts:
         raise FinetuneError(f"{path} holds no scores.", hint='Give one object a line: {"id", "part", "scores"}.')
     return {part: {name: np.array(values) for name, values in columns.items()} for part, columns in parts.items()}
+
+
+def write_scores(path: Path, scores: Scores, rows: Mapping[str, Sequence[int]]) -> None:
+    """Write scores as `read_scores` reads them: `finetune verdict` then repeats the decision.
+
+    Args:
+        rows: part → source rows, which become the ids.
+    """
+    lines = [
+        json.dumps({"id": row, "part": part, "scores": {name: float(of[name][place]) for name in of}})
+        for part, of in scores.items()
+        for place, row in enumerate(rows[part])
+    ]
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _line(line: str, row: int) -> tuple[str, str, dict[str, float]]:

@@ -6,6 +6,8 @@ FINE_TUNED = "fine_tuned"
 
 # The simplest first: where two alternatives score the same on validation, the simpler one is taken as the strongest.
 ALTERNATIVES: tuple[str, ...] = ("majority", "tfidf", "base", "prompted", "few_shot", "retrieval")
+# They answer with one of the labels and ask no language model.
+CLASSICAL: tuple[str, ...] = ("majority", "tfidf")
 SYSTEMS: tuple[str, ...] = (*ALTERNATIVES, FINE_TUNED)
 
 NAMES: dict[str, str] = {

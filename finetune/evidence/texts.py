@@ -30,7 +30,7 @@ def measure(output: str, expected: str) -> dict[str, float]:
 
 def is_json_task(outputs: Sequence[str]) -> bool:
     """Whether nearly all expected answers are JSON objects: they are then scored field by field."""
-    return bool(outputs) and sum(isinstance(_read(text), dict) for text in outputs) >= JSON_SHARE * len(outputs)
+    return bool(outputs) and sum(_pairs_of(text) is not None for text in outputs) >= JSON_SHARE * len(outputs)
 
 
 def fields(output: str, expected: str) -> dict[str, Any] | None:
@@ -40,34 +40,33 @@ def fields(output: str, expected: str) -> dict[str, Any] | None:
         "json": whether the answer is a JSON object; "fields": path of each expected field → 1.0 where the answer has
         the same value there; "f1": F1 of the pairs (path, value), so that invented fields cost too.
     """
-    wanted = _read(expected)
-    if not isinstance(wanted, dict):
+    pairs, found = _pairs_of(expected), _pairs_of(output)
+    if pairs is None:
         return None
-    found = _read(output)
-    pairs, said = _pairs(wanted), _pairs(found) if isinstance(found, dict) else Counter()
+    said = found or Counter()
     same = pairs & said
     paths: dict[str, float] = {}
     for (path, value), count in pairs.items():
         paths[path] = min(paths.get(path, 1.0), float(same[path, value] == count))
-    total = pairs.total() + said.total()
-    return {
-        "json": isinstance(found, dict),
-        "fields": paths,
-        "f1": 2 * same.total() / total if total else float(isinstance(found, dict)),
-    }
+    f1 = 2 * same.total() / (pairs.total() + said.total())  # an empty object is one pair too
+    return {"json": found is not None, "fields": paths, "f1": f1}
 
 
-def summary(outputs: Sequence[str], expected: Sequence[str]) -> dict[str, Any]:
-    """The "text" of one system: means of `measure`, the share of empty answers, and for JSON tasks the share that is
-    JSON and the score of each field with the rows that have it."""
-    measures = [measure(*pair) for pair in zip(outputs, expected, strict=True)]
+def summary(
+    outputs: Sequence[str], measures: Sequence[dict[str, float]], found: Sequence[dict[str, Any] | None]
+) -> dict[str, Any]:
+    """The "text" of one system: means of its measures, the share of empty answers, and for JSON tasks the share that is
+    JSON and the score of each field with the rows that have it.
+
+    Args:
+        measures, found: what `measure` and `fields` said of each answer.
+    """
     result: dict[str, Any] = {name: sum(one[name] for one in measures) / len(measures) for name in measures[0]}
     result["empty"] = sum(not text.strip() for text in outputs) / len(outputs)
-    found = [one for pair in zip(outputs, expected, strict=True) if (one := fields(*pair)) is not None]
-    if found:
-        result["json_valid"] = sum(one["json"] for one in found) / len(found)
+    if said := [one for one in found if one is not None]:
+        result["json_valid"] = sum(one["json"] for one in said) / len(said)
         by_path: dict[str, list[float]] = {}
-        for one in found:
+        for one in said:
             for path, score in one["fields"].items():
                 by_path.setdefault(path, []).append(score)
         result["fields"] = {
@@ -76,14 +75,13 @@ def summary(outputs: Sequence[str], expected: Sequence[str]) -> dict[str, Any]:
     return result
 
 
-def _read(text: str) -> Any:
-    """The JSON value of a text; None for what is none, and for what nests deeper than anybody's answers."""
+def _pairs_of(text: str) -> Counter[tuple[str, str]] | None:
+    """The leaves of a JSON object; None for a text that is none, or that nests deeper than anybody's answers."""
     try:
         value = json.loads(text)
-        _pairs(value)
+        return _pairs(value) if isinstance(value, dict) else None
     except (ValueError, RecursionError):
         return None
-    return value
 
 
 def _pairs(value: Any, path: str = "") -> Counter[tuple[str, str]]:

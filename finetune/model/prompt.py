@@ -32,6 +32,7 @@ class Encoded:
     prompt: list[int]
     answer: list[int]
     cut: int  # tokens of the input that were left out for length
+    shortened: int = 0  # examples and passages shown before the input that were cut for length
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.answer)
@@ -89,15 +90,14 @@ class Prompt:
         """
         talk = list(example.context or [("user", example.input)])
         turns: list[tuple[str, str]] = []
-        room = self.max_tokens // (len(shots) + 1)
+        room = self._room_of_a_shot(shots)
         own = talk.pop(0) if talk[0][0] == "system" else None
         if instruction is None and own:
             turns.append(own)
         elif said := self.instruction if instruction is None else instruction:
             turns.append(("system", said))
         if passages:
-            share = self.max_tokens // len(passages)
-            found = "\n\n".join(self._shortened(passage, share) for passage in passages)
+            found = "\n\n".join(self._shortened(passage, self.max_tokens // len(passages)) for passage in passages)
             talk[-1] = (talk[-1][0], f"Use this where it helps:\n\n{found}\n\n{talk[-1][1]}")
         for shot in shots:
             turns += [("user", self._shortened(shot.input, room)), ("assistant", self._shortened(shot.output, room))]
@@ -147,9 +147,10 @@ class Prompt:
         if shots or passages or instruction is not None:
             allowed += len(prompt) - len(self._ids(self.render(self.messages(example))))
         over = len(prompt) - allowed
+        shortened = self._count_shortened(shots, passages)
         if over <= 0:
-            return Encoded(example.row, prompt, answer, 0)
-        return self._encode_cut(example, put, answer, allowed, over)
+            return Encoded(example.row, prompt, answer, 0, shortened)
+        return dataclasses.replace(self._encode_cut(example, put, answer, allowed, over), shortened=shortened)
 
     def _encode_cut(
         self, example: Example, put: Callable[[Example], list[dict]], answer: list[int], allowed: int, over: int
@@ -229,6 +230,15 @@ class Prompt:
     def question(self, example: Example, shots: Sequence[Example] = (), room: int = 0) -> list[int]:
         """Token ids of the row up to its answer, as `encode` makes them, without a look at the answer that is expected."""
         return self.encode(dataclasses.replace(example, output=""), shots, room).prompt
+
+    def _room_of_a_shot(self, shots: Sequence[Example]) -> int:
+        return self.max_tokens // (len(shots) + 1)
+
+    def _count_shortened(self, shots: Sequence[Example], passages: Sequence[str]) -> int:
+        """How many of the examples and passages `messages` cuts."""
+        room, share = self._room_of_a_shot(shots), self.max_tokens // max(1, len(passages))
+        cut = [any(self._shortened(text, room) != text for text in (shot.input, shot.output)) for shot in shots]
+        return sum(cut) + sum(self._shortened(passage, share) != passage for passage in passages)
 
     def _shortened(self, text: str, tokens: int) -> str:
         if (

@@ -68,7 +68,12 @@ def record(directory: Path, worker: Worker) -> None:
 
 
 def write_json(path: Path, data: dict) -> None:
+    """Replace the file as `write_text` does."""
+    write_text(path, json.dumps(data))
+
+
+def write_text(path: Path, text: str) -> None:
     """Replace the file at once: whoever reads meanwhile sees the old content or the new, never half of it."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_text(json.dumps(data), encoding="utf-8")
+    fresh.write_text(text, encoding="utf-8")
     fresh.replace(path)

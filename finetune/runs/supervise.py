@@ -101,7 +101,7 @@ def resume(run: Run, *, command: Sequence[str] = WORKER) -> int:
         return start(run, phase="compare", command=command)
     number = start(run, resume=True, command=command)
     # A stopped run may have been compared as it was. What it learns now makes that comparison a stale one.
-    for name in ("comparison.json", "outputs.jsonl"):
+    for name in ("comparison.json", "outputs.jsonl", "scores.jsonl"):
         (run.directory / name).unlink(missing_ok=True)
     return number
 

@@ -12,13 +12,11 @@ from finetune.errors import FinetuneError
 from finetune.evidence import options
 from finetune.evidence.documents import TABLES, TEXTS
 from finetune.evidence.options import Options
-from finetune.evidence.systems import ALTERNATIVES, NAMES
+from finetune.evidence.systems import ALTERNATIVES, CLASSICAL, NAMES
 from finetune.runs import supervise
 from finetune.runs.store import find_run, status
-from finetune.ui.notice import calm
+from finetune.ui.notice import calm, sentence
 from finetune.ui.scores import capital
-
-CLASSES_ONLY = ("majority", "tfidf")
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,9 @@ class Again:
         try:
             now = Options.of(story.run)
         except FinetuneError as error:
-            from finetune.ui.notice import sentence
-
             now, told = Options(), gr.HTML(sentence(error), visible=True)
         classification = comparison.get("task") == "classification"
-        usable = [name for name in ALTERNATIVES if classification or name not in CLASSES_ONLY]
+        usable = [name for name in ALTERNATIVES if classification or name not in CLASSICAL]
         passages = (comparison.get("options") or {}).get("documents") or 0
         return {
             self.systems: gr.CheckboxGroup(
@@ -81,13 +77,9 @@ class Again:
         run = find_run(run_id, self.root)
         if not status(run).over:
             raise FinetuneError("This run is at work.", hint="Wait until it has ended, then compare again.")
-        before = Options.of(run) if (run.directory / options.FILE).exists() else Options()
         # What does not fit the task is not on offer; it stays as it is, and the comparison passes over it.
         chosen = tuple(name for name in ALTERNATIVES if name in systems)
-        said = Options(
-            chosen, (prompt or "").strip(), _lines(must), _lines(must_not), (pattern or "").strip(),
-            before.requests_per_day,
-        )  # fmt: skip
+        said = Options(chosen, (prompt or "").strip(), _lines(must), _lines(must_not), (pattern or "").strip())
         options.save(run, said, list(files) if files else None if kept else [])
         supervise.start(run, phase="compare")
         return {self.go: gr.Button("Started", interactive=False), self.fold: gr.Accordion(open=False)}

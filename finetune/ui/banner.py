@@ -18,14 +18,6 @@ READINESS = {
     "retrieval": ("Retrieval fits better", "warn"),
     "collect_data": ("Collect more data", "bad"),
 }
-VERDICT = {
-    "use_fine_tuned": ("Use the fine-tuned model", "good"),
-    "prompting_enough": ("Prompting is enough", "warn"),
-    "retrieval_enough": ("Retrieval is enough", "warn"),
-    "classical_enough": ("A classical model is enough", "warn"),
-    "collect_more_data": ("Collect more data", "bad"),
-    "no_clear_difference": ("No clear difference", "plain"),
-}
 
 
 def banner(question: str, answer: str, tone: str, sentence: str, *, fold: str = "", more: Iterable[str] = ()) -> str:

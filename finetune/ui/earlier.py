@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from finetune.evidence.plain import VERDICT
 from finetune.runs.store import Run, list_runs, status
-from finetune.ui.banner import VERDICT
 from finetune.ui.notice import escape
 from finetune.ui.strip import STATES
 

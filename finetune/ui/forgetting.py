@@ -21,11 +21,11 @@ def told(comparison: dict) -> str:
         said = f"<p>On general text the model is {word} sure of the next word than before the training.</p>"
     measured = (
         f"Loss on general text {found['loss_before']:.3f} before, {found['loss_after']:.3f} after "
-        f"({found['difference']:+.3f}), over {found['tokens']:,} tokens."
+        f"({found['difference']:+.3f} nats a token), over {found['tokens']:,} tokens."
     )
     return (
         f"<h3>What it forgot</h3>{said}{_prompts(found)}"
-        f"<details><summary>the numbers</summary><p>{measured}{_chance(found)}</p></details>"
+        f"<details><summary>the numbers</summary><p>{measured}{_chance(found)}</p>{_rules(found)}</details>"
     )
 
 
@@ -35,6 +35,10 @@ def _chance(found: dict) -> str:
     return f" Of the questions {found['lost']} were lost and {found['gained']} gained (p {found['p_value']:.2g})."
 
 
+def _rules(found: dict) -> str:
+    return f'<p class="quiet">{escape(found["rules"])}</p>' if found.get("rules") else ""
+
+
 def _prompts(found: dict) -> str:
     prompts = found.get("prompts")
     if not prompts:
@@ -42,7 +46,7 @@ def _prompts(found: dict) -> str:
     # The lost ones first: they are what this is looked at for.
     ordered = sorted(prompts, key=lambda one: (one["passed_after"], not one["passed_before"]))
     lines = "".join(
-        f'<tr><td data-label="question">{escape(one["prompt"])}</td>{_cell("before", one)}{_cell("after", one)}</tr>'
+        f'<tr><td data-label="question">{escape(one["prompt"])}{_expected(one)}</td>{_cell("before", one)}{_cell("after", one)}</tr>'
         for one in ordered
     )
     before, after = (sum(one[f"passed_{when}"] for one in prompts) for when in ("before", "after"))
@@ -51,6 +55,10 @@ def _prompts(found: dict) -> str:
         '<div class="scroll"><table class="beside few"><thead><tr><th>question</th><th>before</th><th>after</th></tr>'
         f"</thead><tbody>{lines}</tbody></table></div></details>"
     )
+
+
+def _expected(one: dict) -> str:
+    return f"<small>right: {escape(one['expected'])}</small>" if one.get("expected") else ""
 
 
 def _cell(when: str, one: dict) -> str:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from finetune.dataset.finding import plural
+from finetune.evidence.plain import METRICS
 from finetune.evidence.systems import FINE_TUNED, NAMES, SHORT, SYSTEMS
 from finetune.ui.notice import escape
 from finetune.ui.story import clock
 
-METRICS = {
-    "accuracy": "accuracy",
-    "exact_match": "exact match",
-    "rouge_l": "ROUGE-L",
-    "rougeL": "ROUGE-L",
-    "field_f1": "fields right",
-}
 GIB = 1024**3
 
 
@@ -117,6 +111,7 @@ def _left_out(comparison: dict) -> str:
         told.append(f"{comparison['test_rows_left_out']:,} test rows were not compared, to save time.")
     words = {
         "cut_inputs": "inputs were too long and were cut",
+        "cut_examples": "examples or passages were too long for the prompt and were cut",
         "cut_answers": "answers reached the longest length and were cut",
     }
     for key, said in words.items():
@@ -172,7 +167,7 @@ def proof(comparison: dict) -> str:
         f"<details><summary>the proof</summary><p>On {found['probes']:,} inputs the outputs (logits) with the adapter off "
         f"differ from the untouched base by at most {found['largest_difference']:.3g}; with the adapter on, by "
         f"{found['adapter_difference']:.3g}.</p></details>"
-        if found
+        if found and "largest_difference" in found
         else ""
     )
     idle = "" if comparison.get("adapter_changes_output", True) else (

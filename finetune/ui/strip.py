@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from finetune.evidence.plain import VERDICT
 from finetune.runs.store import Status
-from finetune.ui.banner import VERDICT
 from finetune.ui.notice import escape
 from finetune.ui.story import Story, where
 

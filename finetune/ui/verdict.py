@@ -5,45 +5,21 @@ from __future__ import annotations
 import re
 
 from finetune.dataset.finding import plural
-from finetune.evidence.systems import FINE_TUNED, NAMES
-from finetune.ui.banner import VERDICT, points
+from finetune.evidence.plain import MEANS, VERDICT, WRONG, tally, trusted
+from finetune.evidence.systems import NAMES
+from finetune.ui.banner import points
 from finetune.ui.notice import escape
+from finetune.ui.scores import capital
 
 STEPS = 3  # more are under the fold: nobody acts on a list of ten
 
-# What each decision means for somebody who knows no statistics; {other} is the strongest alternative.
-MEANS = {
-    "use_fine_tuned": "It answers texts it has never seen better than {other}, and the gap is too large to be luck.",
-    "prompting_enough": "A prompt does the job: {other} is as good as your fine-tuned model, or nearly, without any "
-    "model of your own to look after.",
-    "retrieval_enough": "Showing the model similar examples does the job: that is as good as your fine-tuned model, "
-    "or nearly, and new examples work at once, without training.",
-    "classical_enough": "A much simpler method does the job: {other} is as good as your fine-tuned model, or nearly, "
-    "and costs next to nothing to run.",
-    "collect_more_data": "There are too few test rows to say whether the fine-tuned model is better than {other}: "
-    "what you see here could be luck.",
-    "no_clear_difference": "The fine-tuned model and {other} do about equally well: what sets them apart here could "
-    "be luck.",
-}
-WRONG = {
-    "use_fine_tuned": "You would look after a model of your own that a simpler way could have matched. That can be "
-    "undone on any day: keep {other} ready for a while.",
-    "prompting_enough": "You would miss a small gain. Nothing is lost: the adapter stays, and can be compared again.",
-    "retrieval_enough": "You would miss a small gain. Nothing is lost: the adapter stays, and can be compared again.",
-    "classical_enough": "You would miss a small gain. Nothing is lost: the adapter stays, and can be compared again.",
-    "collect_more_data": "Deciding now would be a guess either way: a useless model in use, or a good one thrown away.",
-    "no_clear_difference": "Taking the fine-tuned model now would probably buy you its costs without a gain.",
-}
 
+def top(comparison: dict, money: str = "") -> str:
+    """HTML of the banner: decision, plain reason, next steps, the price of an error, and the folds.
 
-def trusted(comparison: dict) -> bool:
-    """Whether the adapter-off proof held; a comparison without one is taken as it was told."""
-    proof = comparison.get("proof") or {}
-    return proof.get("equal") is not False and comparison.get("adapter_off_equals_base") is not False
-
-
-def top(comparison: dict) -> str:
-    """HTML of the banner: decision, plain reason, next steps, the price of an error, and the folds."""
+    Args:
+        money: sentence that says when the training has paid for itself.
+    """
     said = comparison["verdict"]
     question = f"The verdict on {comparison['test_rows']:,} test rows nobody trained on"
     other = NAMES.get(comparison["paired"]["against"], comparison["paired"]["against"])
@@ -57,38 +33,14 @@ def top(comparison: dict) -> str:
     means = MEANS.get(said["decision"], said["reason"]).format(other=other)
     parts = [
         f'<p class="question">{escape(question)}</p><h2>{escape(answer)}</h2>',
-        f'<p class="reason">{escape(means)}</p><p class="tally">{escape(_tally(comparison, other))}</p>',
+        f'<p class="reason">{escape(means)}</p><p class="tally">{escape(tally(comparison))}</p>',
         '<dl class="act">',
         f"<dt>What to do next</dt><dd>{_steps(said)}</dd>",
+        f"<dt>In money</dt><dd>{escape(capital(money.removeprefix('In money ')))}</dd>" if money else "",
         f"<dt>If this is wrong</dt><dd>{escape(WRONG.get(said['decision'], '').format(other=other))}</dd>",
         f"</dl>{_folds(comparison, said)}",
     ]
     return f'<section class="banner {tone}">{"".join(parts)}</section>'
-
-
-def _tally(comparison: dict, other: str) -> str:
-    """Both scores as a person counts them."""
-    systems = comparison["systems"]
-    tuned, against = systems[FINE_TUNED]["score"], systems[comparison["paired"]["against"]]["score"]
-    if comparison["metric"] in ("accuracy", "exact_match"):
-        said = f"Of 100 such texts the fine-tuned model gets about {100 * tuned:.0f} right, {other} about {100 * against:.0f}"
-    elif comparison["metric"] == "field_f1":
-        said = (
-            f"Of 100 fields the fine-tuned model fills about {100 * tuned:.0f} right, {other} about {100 * against:.0f}"
-        )
-    else:
-        said = (
-            f"Where 100 is the expected answer word for word, the fine-tuned model reaches {100 * tuned:.0f}, "
-            f"{other} {100 * against:.0f}"
-        )
-    lost = comparison.get("regressions") or {}
-    if lost.get("rows"):
-        count = len(lost["rows"])
-        said += (
-            f". But {count:,} of the {lost['of']:,} {plural('text', 'texts', lost['of'])} that the untrained base "
-            f"had right {plural('is', 'are', count)} wrong now"
-        )
-    return said + "."
 
 
 def _steps(said: dict) -> str:
@@ -115,7 +67,7 @@ def _alarm(comparison: dict) -> str:
 
 
 def _folds(comparison: dict, said: dict) -> str:
-    rules = re.split(r"\n(?=\d+\. |Without |With )", comparison.get("rules", "").strip())
+    rules = re.split(r"\n(?=\d+\. |[A-Z])", comparison.get("rules", "").strip())
     listed = "".join(f"<li>{escape(' '.join(re.sub(r'^[0-9]+[.] ', '', rule).split()))}</li>" for rule in rules if rule)
     return (
         f"<details><summary>the numbers behind it</summary><p>{escape(said['reason'])}</p>{_power(said)}"

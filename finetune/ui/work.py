@@ -47,6 +47,11 @@ class Job:
             raise Cancelled
         self.text, self.share = text, max(self.share, min(1.0, share))
 
+    @property
+    def over(self) -> bool:
+        """Whether there is a result, an error, or nobody who waits for it any more."""
+        return self._over.is_set()
+
     def cancel(self) -> None:
         """Its thread ends the next time it tells something; whoever watches goes on at once."""
         self._cancelled.set()
