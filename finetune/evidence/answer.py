@@ -1,13 +1,14 @@
-"""One prompt, answered by base and fine-tuned in turn, from one loaded model that stays for the next prompt."""
+"""One prompt, answered by several systems at once, from one loaded model that stays for the next prompt."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
+from finetune.evidence.question import questions
+from finetune.evidence.systems import FINE_TUNED
 from finetune.model import memory
 from finetune.runs.store import Run
 from finetune.runs.supervise import WaitStopped, lease
@@ -16,19 +17,34 @@ from finetune.training.session import prompt_of
 if TYPE_CHECKING:
     from finetune.evidence.pair import Pair
 
+WEIGHTS = "adapter_model.safetensors"
 # One model at a time: the page serves many, the memory does not.
 _turn = threading.Lock()
 _loaded: tuple[str, float, Pair] | None = None
 
 
-def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
-    """What base and fine-tuned say to `text`, each growing as it is written: (base so far, fine-tuned so far).
+def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -> Iterator[dict[str, str]]:
+    """What each system says to `text`, growing as it is written: system → answer so far.
+
+    All write together, a token of each at a time; who closes the iterator ends the work within a token.
+
+    Args:
+        systems: any that ask the language model: base, prompted, few_shot, retrieval, fine_tuned.
 
     Raises:
         FinetuneError: no text, no adapter, the text is longer than the recipe's rows, or another run has the device.
     """
     if not text.strip():
         raise FinetuneError("There is no prompt.", hint="Write one first.")
+    if not (run.adapter / WEIGHTS).is_file():
+        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+    most = run.recipe().max_new_tokens
+    asked = questions(run, text, systems)
+    if cut := max((one.cut for one in asked.values()), default=0):
+        raise FinetuneError(
+            f"The prompt is {cut} tokens longer than this run takes ({run.recipe().max_tokens} with its answer).",
+            hint="Shorten it.",
+        )
     if not _turn.acquire(timeout=120):
         raise FinetuneError("Another prompt is being answered.", hint="Try again in a minute.")
     try:
@@ -39,7 +55,9 @@ def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
 
         try:
             with lease(run.root, f"a prompt to {run.id}", on_wait=busy, should_stop=lambda: len(behind) > 0):
-                yield from _both(run, text)
+                prompts, tuned = [one.prompt for one in asked.values()], [name == FINE_TUNED for name in asked]
+                for texts in _pair(run).stream_many(prompts, tuned, most):
+                    yield dict(zip(asked, texts, strict=True))
         except WaitStopped:
             raise FinetuneError(
                 f"The device is in use by {behind[-1] or 'another run'}.", hint="Ask again when it is finished."
@@ -49,19 +67,6 @@ def answer(run: Run, text: str) -> Iterator[tuple[str, str]]:
             # The lease is given back, and with it the memory: the next run measures what is free.
             _let_go()
         _turn.release()
-
-
-def _both(run: Run, text: str) -> Iterator[tuple[str, str]]:
-    pair = _pair(run)
-    recipe = run.recipe()
-    room = min(recipe.max_new_tokens, recipe.max_tokens // 2)
-    encoded = pair.prompt.encode(Example(0, text, ""), room=room)
-    if encoded.cut:
-        raise FinetuneError(
-            f"The prompt is {encoded.cut} tokens longer than this run takes ({recipe.max_tokens} with its answer).",
-            hint="Shorten it.",
-        )
-    yield from map(tuple, pair.stream_many([encoded.prompt] * 2, [False, True], recipe.max_new_tokens))
 
 
 def _let_go() -> None:
@@ -76,10 +81,7 @@ def _pair(run: Run) -> Pair:
     from finetune.evidence.pair import Pair
 
     global _loaded
-    weights = run.adapter / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
-    key, changed = str(run.directory), weights.stat().st_mtime
+    key, changed = str(run.directory), (run.adapter / WEIGHTS).stat().st_mtime
     if _loaded is None or _loaded[:2] != (key, changed):
         _loaded = None  # lets go of the last one before the next is loaded
         _loaded = (key, changed, Pair.of(run, prompt_of(run)))

@@ -32,8 +32,7 @@ def _answers(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, 
     """System → its answer so far. Loads torch."""
     from finetune.evidence.answer import answer
 
-    for base, tuned in answer(run, text):
-        yield {system: said for system, said in (("base", base), (FINE_TUNED, tuned)) if system in systems}
+    return answer(run, text, systems)
 
 
 @dataclass(frozen=True)
