@@ -18,22 +18,34 @@ from finetune.training.session import prompt_of
 if TYPE_CHECKING:
     from finetune.evidence.pair import Pair
 
+WEIGHTS = "adapter_model.safetensors"
 # One model at a time: the page serves many, the memory does not.
 _turn = threading.Lock()
 _loaded: tuple[str, float, Pair] | None = None
 
 
-def answer(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, str]]:
-    """What each system says to `text`, as it is written: system → its answer so far.
+def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -> Iterator[dict[str, str]]:
+    """What each system says to `text`, growing as it is written: system → answer so far.
+
+    All write together, a token of each at a time; who closes the iterator ends the work within a token.
 
     Args:
-        systems: those that ask a language model, FINE_TUNED among them or not.
+        systems: any that ask the language model: base, prompted, few_shot, retrieval, fine_tuned.
 
     Raises:
         FinetuneError: no text, no adapter, the text is longer than the recipe's rows, or another run has the device.
     """
     if not text.strip():
         raise FinetuneError("There is no prompt.", hint="Write one first.")
+    if not (run.adapter / WEIGHTS).is_file():
+        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+    most = run.recipe().max_new_tokens
+    asked = questions(run, text, systems)
+    if cut := max((one.cut for one in asked.values()), default=0):
+        raise FinetuneError(
+            f"The prompt is {cut} tokens longer than this run takes ({run.recipe().max_tokens} with its answer).",
+            hint="Shorten it.",
+        )
     if not _turn.acquire(timeout=120):
         raise FinetuneError("Another prompt is being answered.", hint="Try again in a minute.")
     try:
@@ -44,7 +56,11 @@ def answer(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, st
 
         try:
             with lease(run.root, f"a prompt to {run.id}", on_wait=busy, should_stop=lambda: len(behind) > 0):
-                yield from _all(run, text, systems)
+                prompts, tuned = [one.prompt for one in asked.values()], [name == FINE_TUNED for name in asked]
+                # Closed with this iterator, and not when the garbage collector comes by: the lease is given back then.
+                with contextlib.closing(_pair(run).stream_many(prompts, tuned, most)) as growing:
+                    for texts in growing:
+                        yield dict(zip(asked, texts, strict=True))
         except WaitStopped:
             raise FinetuneError(
                 f"The device is in use by {behind[-1] or 'another run'}.", hint="Ask again when it is finished."
@@ -54,21 +70,6 @@ def answer(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, st
             # The lease is given back, and with it the memory: the next run measures what is free.
             _let_go()
         _turn.release()
-
-
-def _all(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, str]]:
-    pair = _pair(run)
-    recipe = run.recipe()
-    asked = questions(run, text, systems)
-    if cut := max(one.cut for one in asked.values()):
-        raise FinetuneError(
-            f"The prompt is {cut} tokens longer than this run takes ({recipe.max_tokens} with its answer).",
-            hint="Shorten it.",
-        )
-    prompts, tuned = [one.prompt for one in asked.values()], [system == FINE_TUNED for system in asked]
-    with contextlib.closing(pair.stream_many(prompts, tuned, recipe.max_new_tokens)) as growing:
-        for texts in growing:
-            yield dict(zip(asked, texts, strict=True))
 
 
 def _let_go() -> None:
@@ -83,10 +84,7 @@ def _pair(run: Run) -> Pair:
     from finetune.evidence.pair import Pair
 
     global _loaded
-    weights = run.adapter / "adapter_model.safetensors"
-    if not weights.is_file():
-        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
-    key, changed = str(run.directory), weights.stat().st_mtime
+    key, changed = str(run.directory), (run.adapter / WEIGHTS).stat().st_mtime
     if _loaded is None or _loaded[:2] != (key, changed):
         _loaded = None  # lets go of the last one before the next is loaded
         _loaded = (key, changed, Pair.of(run, prompt_of(run)))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Slots × tokens of the cache: 147 KB a token for an 8B.
 GENERATION_TOKENS = 16_384
-GENERATION_ROWS = 64
+GENERATION_ROWS = 128
 # A row that needs less than this share of a slot waits for a batch of shorter slots.
 FILLED = 0.7
 Tick = Callable[[int], None]
