@@ -23,9 +23,9 @@ from finetune.dataset.readiness.questions import Questions, parse_answer
 from finetune.dataset.reading.load import load_text
 from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
-from finetune.evidence.cost import priced_of
+from finetune.evidence.money.cost import priced_of
+from finetune.evidence.money.prices import Prices
 from finetune.evidence.options import Options
-from finetune.evidence.prices import Prices
 from finetune.evidence.systems import ALTERNATIVES
 from finetune.runs import store, supervise
 from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
@@ -74,7 +74,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from finetune.evidence.check import check, check_lines
+    from finetune.evidence.later.check import check, check_lines
 
     data = options.data[0] if len(options.data) == 1 else options.data
     found = check(
@@ -87,15 +87,15 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _write_report(options: argparse.Namespace) -> None:
-    from finetune.evidence.document import write
+    from finetune.evidence.report.document import write
 
     path = write(store.open_run(options.run, options.root), options.file)
     _answer(options, {"report": str(path)}, [str(path)])
 
 
 def _verdict(options: argparse.Namespace) -> None:
-    from finetune.evidence.scores import read_scores
-    from finetune.evidence.verdict import RULES, decide
+    from finetune.evidence.judging.scores import read_scores
+    from finetune.evidence.judging.verdict import RULES, decide
 
     verdict, paired = decide(read_scores(options.scores), seed=options.seed, models=options.models)
     answer = {"verdict": verdict.as_json(), "paired": paired.as_json(), "rules": RULES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from finetune.evidence.payback import lines as cost_lines
+from finetune.evidence.money.payback import lines as cost_lines
 from finetune.evidence.systems import NAMES
 
 REASONS = 3  # of one finding; all of them with --json

@@ -63,13 +63,13 @@ def make_pair(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Makes a base with a random adapter, in float32, so that what it computes can be compared closely."""
     import torch
 
-    from finetune.evidence.pair import Pair
+    from finetune.evidence.models.pair import Pair
     from finetune.model.base import load_model, tokenizer
     from finetune.model.prompt import Prompt
     from finetune.training.recipe import Recipe
     from finetune.training.train import add_adapter
 
-    monkeypatch.setattr("finetune.evidence.pair.precision", lambda kind: ("float32", "for the test"))
+    monkeypatch.setattr("finetune.evidence.models.pair.precision", lambda kind: ("float32", "for the test"))
 
     def made(quantisation: str = "none", adapter_scale: float = 0.5, base: Path = tiny_model) -> Pair:
         model = load_model(base, kind="cpu", dtype="float32", quantisation=quantisation, trains=True)

@@ -6,7 +6,7 @@ import pytest
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
-from finetune.evidence.baselines import Tfidf, few_shot, majority
+from finetune.evidence.alternatives.baselines import Tfidf, few_shot, majority
 
 TEXTS = {
     "billing": [

@@ -11,9 +11,9 @@ import pytest
 from compared import LABELS, make_run
 
 from finetune.dataset.example import Example
-from finetune.evidence import causes
-from finetune.evidence.cause import ROWS, percent
-from finetune.ui import causes as page
+from finetune.evidence.causes import find as causes
+from finetune.evidence.causes.cause import ROWS, percent
+from finetune.ui.compare import causes as page
 
 
 class Made(SimpleNamespace):

@@ -14,10 +14,10 @@ from conftest import WORDS
 
 from finetune import jobs
 from finetune.errors import Cancelled, FinetuneError
-from finetune.evidence import check as checking
-from finetune.evidence import checked, tuned
-from finetune.evidence.check import check, check_lines, history
-from finetune.evidence.tuned import Said
+from finetune.evidence.later import check as checking
+from finetune.evidence.later import checked, tuned
+from finetune.evidence.later.check import check, check_lines, history
+from finetune.evidence.later.tuned import Said
 from finetune.runs import store
 from finetune.runs.supervise import lease
 from finetune.training.recipe import Recipe
@@ -244,7 +244,7 @@ def tiny_run(request, tiny_model: Path, small_csv: Path, tmp_path: Path):
 
 
 def test_the_fine_tuned_model_answers_as_asked_alone_and_once(tiny_run, tmp_path, monkeypatch):
-    from finetune.evidence.pair import Pair
+    from finetune.evidence.models.pair import Pair
     from finetune.training.session import prompt_of
 
     root = tmp_path / "root"

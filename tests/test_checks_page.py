@@ -17,10 +17,10 @@ from compared import HOSTILE, LABELS, make_run
 from playwright.sync_api import expect, sync_playwright
 
 from finetune.errors import FinetuneError
-from finetune.evidence import checked
-from finetune.evidence.drift import label_moves
+from finetune.evidence.later import checked
+from finetune.evidence.later.drift import label_moves
 from finetune.runs.store import Run
-from finetune.ui import checkpage, checks
+from finetune.ui.compare import checkpage, checks
 from finetune.ui.page import studio
 from finetune.ui.story import Story
 from finetune.ui.theme import looks

@@ -8,7 +8,8 @@ import gradio as gr
 import pytest
 from compared import make_run
 
-from finetune.ui import compare, forgetting, regressions, scores, verdict
+from finetune.ui.compare import forgetting, regressions, scores, verdict
+from finetune.ui.compare import tab as compare
 from finetune.ui.story import Story
 
 

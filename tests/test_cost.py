@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from compared import make_run
 
-from finetune.evidence.cost import NOT_PRICED, measured, money, priced, priced_of
-from finetune.evidence.payback import hosted_told, lines, sentence, span, told
-from finetune.evidence.prices import FILE, Hosted, Machine, Prices
+from finetune.evidence.money.cost import NOT_PRICED, measured, money, priced, priced_of
+from finetune.evidence.money.payback import hosted_told, lines, sentence, span, told
+from finetune.evidence.money.prices import FILE, Hosted, Machine, Prices
 
 # 3.60 an hour are 0.001 a second, so every figure below can be worked out in the head.
 RENTED = Machine("rented", "cuda", None, 3.60, "a test", "2026-01-01")

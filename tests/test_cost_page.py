@@ -13,10 +13,10 @@ import pytest
 from compared import make_run
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from finetune.evidence.cost import priced_of
-from finetune.evidence.prices import FILE, YOURS, Prices
+from finetune.evidence.money.cost import priced_of
+from finetune.evidence.money.prices import FILE, YOURS, Prices
 from finetune.runs.store import Run
-from finetune.ui import breakeven, cost
+from finetune.ui.compare import breakeven, cost
 from finetune.ui.story import Story
 from finetune.ui.theme import looks
 

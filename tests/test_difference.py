@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from finetune.ui.difference import LEAST_COMMON, MOST_WORDS, difference, marked, plain
+from finetune.ui.compare.difference import LEAST_COMMON, MOST_WORDS, difference, marked, plain
 
 
 def shown(expected: str, answered: str) -> str:

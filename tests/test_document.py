@@ -14,13 +14,13 @@ from compared import LABELS, make_run
 from finetune import jobs
 from finetune.__main__ import _asked, _recipe, _report, parser
 from finetune.errors import FinetuneError
-from finetune.evidence import document, layout
-from finetune.evidence.documents import read_documents, read_passages
+from finetune.evidence.alternatives.documents import read_documents, read_passages
 from finetune.evidence.options import Options, save
-from finetune.evidence.repeat import repeat
+from finetune.evidence.report import document, layout
+from finetune.evidence.report.repeat import repeat
 from finetune.runs.store import Run, create
 from finetune.training.recipe import Recipe
-from finetune.ui import takeaway
+from finetune.ui.compare import takeaway
 
 # What a page could fetch or run; the only address that may stand in it is one of a user's text, and there it is text.
 OUTSIDE = re.compile(r"<(?:script|link|img|iframe|object|base)\b|\s(?:src|href|on\w+)=\"|url\(|@import|https?://", re.I)

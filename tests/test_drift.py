@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from finetune.evidence import drift
-from finetune.evidence.drift import exact, holm, label_moves, limit_rows, score_of_mix, shift, unseen_words, word_moves
+from finetune.evidence.later import drift
+from finetune.evidence.later.drift import (
+    exact,
+    holm,
+    label_moves,
+    limit_rows,
+    score_of_mix,
+    shift,
+    unseen_words,
+    word_moves,
+)
 
 TRIES = 400
 # One-sided 99.9% margins of so many tries around 5% and 80%.

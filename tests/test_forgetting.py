@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from finetune.evidence.forgetting import RULES, forgetting, general_prompts, passed
-from finetune.evidence.general import PASSAGES, PROMPTS, Question
+from finetune.evidence.forgetting.forgotten import RULES, forgetting, general_prompts, passed
+from finetune.evidence.forgetting.general import PASSAGES, PROMPTS, Question
 
 RIGHT = [question.accepted[0] for question in PROMPTS]
 EVEN = {"base": (2.0, 600), "fine_tuned": (2.0, 600)}

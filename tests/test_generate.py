@@ -7,8 +7,8 @@ import torch
 from test_likelihood import PROMPTS
 from transformers import GenerationConfig
 
-from finetune.evidence import decoding
-from finetune.evidence.pair import Stopped
+from finetune.evidence.models import decoding
+from finetune.evidence.models.pair import Stopped
 
 MANY = [[*PROMPTS[0][:5], *range(20 + row, 22 + row + 3 * (row % 4))] for row in range(14)]
 
@@ -84,7 +84,7 @@ def test_base_and_fine_tuned_in_one_batch(pair, monkeypatch, prompts):
 
 def test_a_model_that_takes_no_masks_writes_all_the_same(pair, monkeypatch):
     expected = pair.generate(MANY, 12).texts
-    monkeypatch.setattr("finetune.evidence.attention.layer_kinds", lambda config: {"linear_attention"})
+    monkeypatch.setattr("finetune.evidence.models.attention.layer_kinds", lambda config: {"linear_attention"})
     pair.__dict__.pop("takes_masks")
     assert not pair.takes_masks
     assert pair.generate(MANY, 12).texts == expected

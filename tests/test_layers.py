@@ -18,10 +18,10 @@ HEAVY = {
     "finetune.training.train",
     "finetune.training.batches",
     "finetune.training.watch",
-    "finetune.evidence.attention",
-    "finetune.evidence.decoding",
-    "finetune.evidence.likelihood",
-    "finetune.evidence.pair",
+    "finetune.evidence.models.attention",
+    "finetune.evidence.models.decoding",
+    "finetune.evidence.models.likelihood",
+    "finetune.evidence.models.pair",
 }
 
 

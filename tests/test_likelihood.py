@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from finetune.evidence import likelihood
-from finetune.evidence.likelihood import trees
+from finetune.evidence.models import likelihood
+from finetune.evidence.models.likelihood import trees
 
 
 def reference(model, prompts, labels) -> np.ndarray:
@@ -52,7 +52,7 @@ def test_many_small_passes_and_trees_in_parts(make_pair, monkeypatch, tree_token
     monkeypatch.setattr(likelihood, "PASS_TOKENS", 16)
     monkeypatch.setattr(likelihood, "CACHE_TOKENS", 60)
     monkeypatch.setattr(likelihood, "TREE_TOKENS", tree_tokens)
-    monkeypatch.setattr("finetune.evidence.pair.PASS_LOGITS", {"cpu": 3 * 512})
+    monkeypatch.setattr("finetune.evidence.models.pair.PASS_LOGITS", {"cpu": 3 * 512})
     told: list[int] = []
     found = pair.label_likelihoods(PROMPTS, LABELS, told.append)
     assert sum(told) == len(PROMPTS) and len(told) > 1
@@ -96,7 +96,7 @@ def test_references_equal_the_plain_reference(make_pair, monkeypatch):
 
 def test_a_model_that_takes_no_masks_is_scored_all_the_same(make_pair, monkeypatch):
     pair = make_pair()
-    monkeypatch.setattr("finetune.evidence.attention.layer_kinds", lambda config: {"linear_attention"})
+    monkeypatch.setattr("finetune.evidence.models.attention.layer_kinds", lambda config: {"linear_attention"})
     assert not pair.takes_masks
     found = pair.label_likelihoods(PROMPTS, LABELS).values
     assert np.abs(found - reference(pair.model, PROMPTS, LABELS)).max() < 1e-4

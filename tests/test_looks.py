@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from finetune.dataset.example import Example
-from finetune.evidence.looks import FILE, hash_of, look_up, record
+from finetune.evidence.judging.looks import FILE, hash_of, look_up, record
 
 ROWS = [Example(1, "a", "x"), Example(2, "b", "y")]
 

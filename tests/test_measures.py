@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from finetune.errors import FinetuneError
-from finetune.evidence.calibration import calibration, human
-from finetune.evidence.classes import moved, per_class
-from finetune.evidence.must import Rules
-from finetune.evidence.texts import fields, is_json_task, measure, summary
+from finetune.evidence.measures.calibration import calibration, human
+from finetune.evidence.measures.classes import moved, per_class
+from finetune.evidence.measures.must import Rules
+from finetune.evidence.measures.texts import fields, is_json_task, measure, summary
 
 
 def test_scores_of_each_label_by_hand():
@@ -27,7 +27,7 @@ def test_scores_of_each_label_by_hand():
 def test_macro_f1_of_the_bootstrap_is_that_of_scikit_learn():
     from sklearn.metrics import f1_score
 
-    from finetune.evidence.classes import _macro_f1
+    from finetune.evidence.measures.classes import _macro_f1
 
     rng = np.random.default_rng(1)
     truth, said = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
@@ -119,5 +119,5 @@ def test_a_rule_that_is_none_is_told(given, word):
 
 
 def test_a_pattern_that_takes_for_ever_is_given_up(monkeypatch):
-    monkeypatch.setattr("finetune.evidence.must.PATTERN_SECONDS", 0.05)
+    monkeypatch.setattr("finetune.evidence.measures.must.PATTERN_SECONDS", 0.05)
     assert "not checked" in Rules(pattern="(a|aa)+$").check("a" * 60 + "b")[0]

@@ -10,8 +10,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from scipy import stats
 
 from finetune.errors import FinetuneError
-from finetune.evidence.cost import measured
-from finetune.evidence.metrics import exact_match, interval, paired, rouge_l
+from finetune.evidence.measures.metrics import exact_match, interval, paired, rouge_l
 
 
 def binary(wins, losses, ties, share_right=0.5):
@@ -197,12 +196,3 @@ def test_scores_that_do_not_pair_are_refused():
         paired([1, 0], [1, 0, 1], name="base", seed=0)
     with pytest.raises(FinetuneError, match="no scores"):
         interval([], seed=0)
-
-
-def test_cost_is_per_request():
-    cost = measured(training_seconds=60.0, rows=4, seconds={"base": 2.0}, tokens={"base": 400, "tfidf": 0})
-    assert cost == {
-        "training_seconds": 60.0,
-        "tokens_per_request": {"base": 100.0, "tfidf": 0.0},
-        "seconds_per_request": {"base": 0.5},
-    }

@@ -28,7 +28,7 @@ def test_the_proof_fails_when_the_base_is_touched(make_pair, monkeypatch):
                 module.merged_adapters = []
         return adapted
 
-    monkeypatch.setattr("finetune.evidence.pair.PeftModel.from_pretrained", merged)
+    monkeypatch.setattr("finetune.evidence.models.pair.PeftModel.from_pretrained", merged)
     pair = make_pair("none")
     assert not pair.off_equals_base and pair.proof["equal"] is False
     assert pair.proof["largest_difference"] > 0.01

@@ -9,7 +9,7 @@ import pytest
 from compared import make_run
 from scipy import stats
 
-from finetune.evidence import preference
+from finetune.evidence.judging import preference
 from finetune.runs.store import Run
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from finetune.errors import FinetuneError
-from finetune.evidence.prices import FILE, YOURS, Machine, Prices
+from finetune.evidence.money.prices import FILE, YOURS, Machine, Prices
 
 
 def keep(root: Path, data: object) -> None:

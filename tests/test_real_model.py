@@ -57,7 +57,7 @@ def test_the_adapter_is_one_that_peft_loads(trained):
 
 def test_it_is_the_model_that_it_says_it_is(trained):
     """Not a random one: it knows the capital of France, with the adapter off."""
-    from finetune.evidence.pair import Pair
+    from finetune.evidence.models.pair import Pair
     from finetune.model.base import resolve
     from finetune.model.prompt import Prompt
 

@@ -6,16 +6,16 @@ import pytest
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
-from finetune.evidence.asking import Asking, default_prompt
-from finetune.evidence.documents import (
+from finetune.evidence.alternatives.asking import Asking, default_prompt
+from finetune.evidence.alternatives.documents import (
     PASSAGES_FILE,
     Passage,
     read_documents,
     read_passages,
     write_passages,
 )
-from finetune.evidence.kept import Kept
-from finetune.evidence.retrieval import Retriever
+from finetune.evidence.alternatives.retrieval import Retriever
+from finetune.evidence.models.kept import Kept
 
 TEXTS = ["the cat sat", "a dog barked loudly", "cat and dog", "天気がいい"]
 TRAIN = [

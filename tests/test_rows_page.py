@@ -17,12 +17,13 @@ from compared import HOSTILE, make_run
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from finetune.errors import FinetuneError
-from finetune.evidence import preference, question
-from finetune.evidence.asking import Asked
+from finetune.evidence.alternatives.asking import Asked
+from finetune.evidence.judging import preference
+from finetune.evidence.models import question
 from finetune.runs.store import Run
-from finetune.ui import blind, own_prompt, rows, sidebyside
+from finetune.ui.compare import blind, own_prompt, rows, sidebyside
+from finetune.ui.compare.rows import Choice
 from finetune.ui.page import studio
-from finetune.ui.rows import Choice
 from finetune.ui.story import Story
 
 TASKS = ("classification", "instruction")

@@ -12,8 +12,8 @@ import pytest
 from scipy import stats
 
 from finetune.__main__ import main
+from finetune.evidence.judging.verdict import decide
 from finetune.evidence.systems import FINE_TUNED
-from finetune.evidence.verdict import decide
 
 ROWS = (50, 100, 200, 500, 1000)
 VALIDATION = 100

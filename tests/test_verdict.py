@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from finetune.errors import FinetuneError
-from finetune.evidence.scores import read_scores
+from finetune.evidence.judging.scores import read_scores
+from finetune.evidence.judging.verdict import ALPHA, RULES, decide
 from finetune.evidence.systems import ALTERNATIVES, FINE_TUNED, NAMES, SYSTEMS
-from finetune.evidence.verdict import ALPHA, RULES, decide
 
 
 def column(right, n):

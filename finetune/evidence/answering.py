@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from finetune.dataset.example import Example
-from finetune.evidence.asking import Asked, Asking
-from finetune.evidence.models import Found
-from finetune.evidence.texts import fields, is_json_task, measure
+from finetune.evidence.alternatives.asking import Asked, Asking
+from finetune.evidence.measures.texts import fields, is_json_task, measure
+from finetune.evidence.models.cached import Found
 
 
 @dataclass(frozen=True)

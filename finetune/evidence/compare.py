@@ -12,21 +12,24 @@ from typing import Any
 import numpy as np
 
 from finetune.errors import FinetuneError
-from finetune.evidence import answering, baselines, cost, looks, outcomes
+from finetune.evidence import answering, outcomes
+from finetune.evidence.alternatives import baselines
+from finetune.evidence.alternatives.asking import Asked, asking_of
 from finetune.evidence.answering import Answers
-from finetune.evidence.asking import Asked, asking_of
-from finetune.evidence.causes import find_causes
-from finetune.evidence.forgetting import MOST_TOKENS, forgetting, general_prompts
-from finetune.evidence.general import PROMPTS
-from finetune.evidence.kept import adapter_hash
-from finetune.evidence.models import Models
-from finetune.evidence.must import Rules
+from finetune.evidence.causes.find import find_causes
+from finetune.evidence.forgetting.forgotten import MOST_TOKENS, forgetting, general_prompts
+from finetune.evidence.forgetting.general import PROMPTS
+from finetune.evidence.judging import looks
+from finetune.evidence.judging.scores import write_scores
+from finetune.evidence.judging.verdict import RULES, all_paired, decide
+from finetune.evidence.measures.must import Rules
+from finetune.evidence.models.cached import Models
+from finetune.evidence.models.kept import adapter_hash
+from finetune.evidence.money import cost
+from finetune.evidence.money.prices import Prices
 from finetune.evidence.options import Options
 from finetune.evidence.outcomes import References
-from finetune.evidence.prices import Prices
-from finetune.evidence.scores import write_scores
 from finetune.evidence.systems import ALTERNATIVES, CLASSICAL, FINE_TUNED, NAMES
-from finetune.evidence.verdict import RULES, all_paired, decide
 from finetune.model import base, memory
 from finetune.runs.process import write_text
 from finetune.runs.store import Run
@@ -50,7 +53,7 @@ def compare(
     Raises:
         FinetuneError: the run has no adapter, or its base cannot be had.
     """
-    from finetune.evidence.pair import Stopped
+    from finetune.evidence.models.pair import Stopped
 
     try:
         return _Comparison(run, emit, should_stop).make()
@@ -311,7 +314,7 @@ class _Comparison:
 
     def _ticker(self, text: str) -> Callable[[int], None]:
         """What tells that some more rows are done, and notices a stop."""
-        from finetune.evidence.pair import Stopped
+        from finetune.evidence.models.pair import Stopped
 
         def tick(count: int) -> None:
             self.done += count

@@ -35,7 +35,7 @@ class Options:
     pattern: str = ""
 
     def __post_init__(self) -> None:
-        from finetune.evidence.must import Rules
+        from finetune.evidence.measures.must import Rules
 
         if unknown := [name for name in self.systems if name not in ALTERNATIVES]:
             raise FinetuneError(f"There is no system “{unknown[0]}”.", hint=f"Take: {', '.join(ALTERNATIVES)}.")
@@ -75,7 +75,7 @@ def save(run: Run, options: Options, documents: Sequence[Path | str] | None = No
     Raises:
         FinetuneError: a document cannot be read.
     """
-    from finetune.evidence.documents import PASSAGES_FILE, read_documents, write_passages
+    from finetune.evidence.alternatives.documents import PASSAGES_FILE, read_documents, write_passages
 
     if documents is not None:
         passages = read_documents([Path(path) for path in documents]) if documents else []

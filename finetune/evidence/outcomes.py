@@ -11,13 +11,13 @@ import numpy as np
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.evidence.answering import Answers
-from finetune.evidence.calibration import SURE, calibration, human
-from finetune.evidence.classes import moved, per_class
-from finetune.evidence.metrics import interval, paired_means
-from finetune.evidence.models import Found
-from finetune.evidence.must import Rules
+from finetune.evidence.measures.calibration import SURE, calibration, human
+from finetune.evidence.measures.classes import moved, per_class
+from finetune.evidence.measures.metrics import interval, paired_means
+from finetune.evidence.measures.must import Rules
+from finetune.evidence.measures.texts import summary
+from finetune.evidence.models.cached import Found
 from finetune.evidence.systems import FINE_TUNED
-from finetune.evidence.texts import summary
 from finetune.runs.store import Run
 
 # A row that base has and the fine-tuned model has not: for scores between 0 and 1, a fall of so much.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finetune.evidence.plain import VERDICT
+from finetune.evidence.report.plain import VERDICT
 from finetune.runs.store import Run, list_runs, status
 from finetune.ui.notice import escape
 from finetune.ui.strip import STATES

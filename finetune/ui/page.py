@@ -9,7 +9,8 @@ import gradio as gr
 from finetune.dataset.reading.records import MAX_BYTES
 from finetune.errors import FinetuneError
 from finetune.runs.store import default_root, model_cache
-from finetune.ui import api, compare, desk, earlier, preview, strip, train, upload
+from finetune.ui import api, desk, earlier, preview, strip, train, upload
+from finetune.ui.compare import tab as compare
 from finetune.ui.notice import sentence
 from finetune.ui.story import Story, story_of
 from finetune.ui.theme import looks

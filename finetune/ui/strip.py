@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from finetune.evidence.plain import VERDICT
+from finetune.evidence.report.plain import VERDICT
 from finetune.runs.store import Status
 from finetune.ui.notice import escape
 from finetune.ui.story import Story, where

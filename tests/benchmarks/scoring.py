@@ -32,8 +32,8 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from transformers import GenerationConfig  # noqa: E402
 
-from finetune.evidence.asking import Asking, default_prompt  # noqa: E402
-from finetune.evidence.pair import Pair  # noqa: E402
+from finetune.evidence.alternatives.asking import Asking, default_prompt  # noqa: E402
+from finetune.evidence.models.pair import Pair  # noqa: E402
 from finetune.evidence.systems import FINE_TUNED, NAMES  # noqa: E402
 from finetune.model.head import hidden_states, logits_of  # noqa: E402
 from finetune.runs.store import Run  # noqa: E402
