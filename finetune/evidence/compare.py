@@ -38,6 +38,8 @@ from finetune.training.plan import choose_rows
 # Rows with generated answers cost a hundred times those with scored labels; the choice of the alternative bears fewer.
 VALIDATION_ROWS_FREE_TEXT = 32
 PROBES = 3
+# Requests that are asked one at a time, for the time that somebody waits for an answer.
+ALONE = 5
 
 
 def compare(
@@ -107,6 +109,8 @@ class _Comparison:
         proof, forgetting = self._proof(), self._forgetting()
         beside = self._free_answers() if self.classification else {}
         references = {} if self.classification else self._references()
+        alone = {name: self._alone(name, said) for name, said in test.items() if name not in CLASSICAL}
+        speed = self.models.speed(self.asking.prompt.question(rows[0]))
         # From here on nothing is asked any more: a look is counted only when its result is written.
         seen = looks.record(self.run.root, looks.hash_of(rows), self.run.id, adapter_hash(self.run))
         scores = {part: {name: said.scores for name, said in of.items()} for part, of in answers.items()}
@@ -132,6 +136,7 @@ class _Comparison:
             "systems": {
                 name: outcomes.system(name, said, answers["validation"][name], lines, self.labels, self.recipe.seed)
                 | ({"setting": self.settings[name]} if name in self.settings else {})
+                | ({"latency": {"p50": alone[name], "requests": ALONE}} if name in alone else {})
                 for name, said in test.items()
             },
             "paired": paired.as_json(),
@@ -144,6 +149,7 @@ class _Comparison:
             "adapter_changes_output": proof["differs"],
             "proof": {name: value for name, value in proof.items() if name != "differs"},
             "forgetting": forgetting,
+            "speed": speed,
             "cost": cost.measured(
                 training_seconds=training.get("seconds"), rows=len(rows),
                 seconds={name: said.seconds for name, said in test.items()},
@@ -311,6 +317,11 @@ class _Comparison:
 
     def _references(self) -> dict[str, References]:
         return {name: References.of(self._likelihoods(name, "test", 0)) for name in ("base", FINE_TUNED)}
+
+    def _alone(self, name: str, said: Answers) -> float:
+        """Seconds of one request that has the model to itself, as it is when somebody waits for it."""
+        prompts = [one.prompt for one in said.asked[:ALONE]]
+        return self.models.alone(prompts, self.label_ids, self.recipe.max_new_tokens, tuned=name == FINE_TUNED)
 
     def _ticker(self, text: str) -> Callable[[int], None]:
         """What tells that some more rows are done, and notices a stop."""

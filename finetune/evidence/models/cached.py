@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -127,9 +128,29 @@ class Models:
         loss, tokens = self.kept[tuned].once(self.kept[tuned].name("general text", *PASSAGES), compute)
         return loss, tokens
 
-    def once(self, kind: str, content: Sequence[list[int]], compute: Callable[[Pair], Any]) -> Any:
-        """What is measured on the loaded pair, by the name of what is measured."""
-        return self.kept[True].once(self.kept[True].name(kind, *content), lambda: compute(self._load()))
+    def alone(self, prompts: Sequence[list[int]], answers: Sequence[list[int]], most: int, *, tuned: bool) -> float:
+        """Median seconds of a request that has the model to itself.
+
+        Args:
+            answers: labels of which the likeliest is looked for; without any, up to `most` tokens are written.
+        """
+
+        def compute() -> float:
+            with self._adapter(tuned) as pair:
+                if answers:
+                    taken = [pair.label_likelihoods([prompt], answers).seconds[0] for prompt in prompts]
+                else:
+                    taken = [
+                        pair.generate([prompt], most, should_stop=self.should_stop).seconds[0] for prompt in prompts
+                    ]
+            return float(statistics.median(taken))
+
+        kept = self.kept[tuned]
+        return kept.once(kept.name("alone", most, *prompts, *answers), compute)
+
+    def speed(self, prompt: list[int]) -> dict[str, float]:
+        """Tokens a second that base ("base") and fine-tuned ("fine_tuned") write after a prompt, taken in turns."""
+        return self.kept[True].once(self.kept[True].name("speed", prompt), lambda: self._load().decode_speed(prompt))
 
     def let_go(self) -> None:
         """Give the memory of the model back; it is loaded again when something has to be asked."""

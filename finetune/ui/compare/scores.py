@@ -39,13 +39,16 @@ def table(comparison: dict) -> str:
         "<th class='range'><span>0</span><span>50</span><span>100%</span></th>"
         f"<th class='n'>95% interval</th>{'<th class=n>macro-F1</th>' if classes else ''}</tr>"
     )
-    columns = "".join(f"<th class='n'>{name}</th>" for name in ("tokens in", "tokens out", "seconds", "all rows"))
+    columns = "".join(
+        f"<th class='n'>{name}</th>" for name in ("tokens in", "tokens out", "seconds", "seconds alone", "all rows")
+    )
     return (
         f'<h3>All systems</h3><div class="scroll"><table class="scores"><thead>{head}</thead><tbody>{lines}</tbody></table></div>'
         '<p class="quiet">The strongest alternative was chosen on the validation rows.</p>'
         "<details><summary>time and tokens of a request</summary>"
         f'<div class="scroll"><table class="plain"><thead><tr><th>system</th>{columns}</tr></thead><tbody>{costs}</tbody>'
-        '</table></div><p class="quiet">Tokens and seconds of a request on average, many answered together. All rows: '
+        '</table></div><p class="quiet">Tokens and seconds of a request on average, many answered together; alone: '
+        "when one request has the model to itself (median of a few). All rows: "
         f"seconds for the {comparison['test_rows']:,} test rows.</p></details>{_settings(found, systems)}"
         f"{_left_out(comparison)}"
     )
@@ -74,7 +77,12 @@ def _cost(system: str, found: dict, requests: int) -> str:
     else:  # before, reading and writing were counted together
         told += [f"{found['tokens'] / requests:,.0f} in all" if found.get("tokens") else "–", "–"]
     taken = found.get("seconds")
-    told += ["–", "–"] if taken is None else [f"{taken / requests:.3f}", f"{taken:,.1f}"]
+    alone = (found.get("latency") or {}).get("p50")
+    told += [
+        "–" if taken is None else f"{taken / requests:.3f}",
+        "–" if alone is None else f"{alone:.2f}",
+        "–" if taken is None else f"{taken:,.1f}",
+    ]
     kept = f" <em>{found['cached_rows']:,} rows answered before</em>" if found.get("cached_rows") else ""
     cells = "".join(f'<td class="n">{cell}</td>' for cell in told)
     return f'<tr><th scope="row">{escape(SHORT.get(system, system))}{kept}</th>{cells}</tr>'
