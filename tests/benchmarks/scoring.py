@@ -3,7 +3,8 @@
 RUN is the directory of a trained run. Its questions are those of the comparison, on its test rows:
 
 - labels (a run of classification): all labels after every prompt, against plain scoring, in which every label of every
-  row goes through the model alone with its whole prompt, and against `model.generate` row by row, which writes one label;
+  row goes through the model alone with its whole prompt (`model(ids).logits`; also with the head only where the label
+  is predicted), and against `model.generate` row by row, which writes one label;
 - answers: what base and fine-tuned write, against `model.generate` row by row.
 
 Each way has the first half of the rows in turn, then the second half in reverse order, so that a machine that is busy for
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 import time
@@ -82,14 +84,22 @@ def tell(title: str, ways: Sequence[Way], count: int, same: Callable[[Any, Any],
         )
 
 
-def plain_scores(pair: Pair, prompt: list[int], labels: Sequence[list[int]]) -> np.ndarray:
-    """Log-likelihood of each label after a prompt, one label at a time; the head only where the label is predicted."""
+def plain_scores(pair: Pair, prompt: list[int], labels: Sequence[list[int]], *, whole: bool) -> np.ndarray:
+    """Log-likelihood of each label after a prompt, one label at a time.
+
+    Args:
+        whole: with the logits of every token; else the head runs only where the label is predicted.
+    """
     found = []
     for label in labels:
         ids = torch.tensor([prompt + label[:-1]], device=pair.device)
         with pair.computing():
-            states = hidden_states(pair.model, input_ids=ids, use_cache=False).last_hidden_state[0, len(prompt) - 1 :]
-            chosen = torch.log_softmax(logits_of(pair.model, states), -1)
+            if whole:
+                logits = pair.model(input_ids=ids, use_cache=False).logits[0].float()
+            else:
+                states = hidden_states(pair.model, input_ids=ids, use_cache=False).last_hidden_state[0]
+                logits = logits_of(pair.model, states[len(prompt) - 1 :])
+            chosen = torch.log_softmax(logits, -1)[-len(label) :]
         found.append(float(chosen[range(len(label)), label].double().sum()))
     return np.array(found)
 
@@ -140,15 +150,20 @@ class Bench:
             with self.adapter(on):
                 return list(self.pair.label_likelihoods([prompts[row] for row in rows], self.label_ids).values)
 
-        def plain(rows: Sequence[int]) -> Sequence[Any]:
+        def plain(whole: bool, rows: Sequence[int]) -> Sequence[Any]:
             with self.adapter(on):
-                return [plain_scores(self.pair, prompts[row], self.label_ids) for row in rows]
+                return [plain_scores(self.pair, prompts[row], self.label_ids, whole=whole) for row in rows]
 
         def write(rows: Sequence[int]) -> Sequence[Any]:
             with self.adapter(on):
                 return [plain_answer(self.pair, prompts[row], self.room) for row in rows]
 
-        ways = [Way("as a tree", tree), Way("label by label", plain), Way("model.generate", write)]
+        ways = [
+            Way("as a tree", tree),
+            Way("label by label", functools.partial(plain, True)),
+            Way("label by label, head where needed", functools.partial(plain, False)),
+            Way("model.generate, one label", write),
+        ]
         in_turns(ways, len(prompts))
 
         def best(value: Any) -> str:
@@ -186,7 +201,7 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path, help="directory of a trained run")
-    parser.add_argument("--rows", type=int, default=20, help="rows whose labels are scored")
+    parser.add_argument("--rows", type=int, default=10, help="rows whose labels are scored")
     parser.add_argument("--answers", type=int, default=200, help="rows whose answers are written; 0: none")
     parser.add_argument(
         "--new-tokens", type=int, help="tokens of an answer at most; as the comparison has it by default"

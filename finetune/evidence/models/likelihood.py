@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 PASS_TOKENS = 4096
 # The same with what the rows begin with counted for each: bounds the keys and values of a layer.
 CACHE_TOKENS = 32_768
-# Tokens of a tree in one pass: the cost of attention grows with their square. Thousands of labels make several trees.
-TREE_TOKENS = 1024
+# Tokens of a tree in one pass: the cost of attention grows with their square. Many labels make several trees.
+TREE_TOKENS = 256
 Tick = Callable[[int], None]
 
 
