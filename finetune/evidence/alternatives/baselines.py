@@ -8,14 +8,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, make_union
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import FeatureUnion
 
 
 def majority(train: Sequence[Example]) -> str:
@@ -47,6 +48,9 @@ class Tfidf:
         self.names = sorted(set(labels))
         self._features = self._model = None
         if len(self.names) > 1:
+            # Imported here: the page, which only asks for examples, starts without it.
+            from sklearn.linear_model import LogisticRegression
+
             self._features = _features()
             self._model = LogisticRegression(C=10.0, max_iter=1000, random_state=seed)
             self._model.fit(self._features.fit_transform([example.input for example in train]), labels)
@@ -82,6 +86,9 @@ def few_shot(train: Sequence[Example], *, count: int, seed: int, labels: Sequenc
 
 
 def _features() -> FeatureUnion:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
+
     # Pieces of words (within word bounds) forgive typos and work for scripts without spaces; `\w+` keeps "I" and "7".
     return make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\w+|\S"),
