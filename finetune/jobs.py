@@ -175,8 +175,7 @@ def compare(
     found = run if isinstance(run, Run) else open_run(run, root or default_root())
     if options is None and documents is None and (made := found.comparison()) is not None:
         return made
-    if not found.adapter.exists():
-        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+    found.weights()
     if options is not None or documents is not None:
         save(found, options or Options.of(found), documents)
     supervise.start(found, phase="compare")

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
+import chromium
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 # Before torch is imported by any test: the default policy makes small operations on shared cores 10-30 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
@@ -20,6 +31,18 @@ WORDS = {
     "fruit": ["apple", "pear", "plum", "cherry", "lemon", "peach", "melon", "grape"],
     "tool": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "file", "clamp"],
 }
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium, one for the tests of a file; it asks nobody but the page."""
+    found = chromium.find()
+    if found is None:
+        pytest.fail("No Chromium: run `python tests/chromium.py`, or name one in FINETUNE_CHROMIUM.")
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-import chromium
 import gradio as gr
 import pytest
 from compared import HOSTILE, LABELS, make_run
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from finetune.errors import FinetuneError
 from finetune.evidence.later import checked
@@ -148,47 +147,45 @@ def site(tmp_path_factory) -> Iterator[tuple[str, Run, dict]]:
     checks.check = before
 
 
-def test_in_the_browser_a_check_outlives_a_reload_can_be_stopped_and_ends_in_a_verdict(site, tmp_path):
+def test_in_the_browser_a_check_outlives_a_reload_can_be_stopped_and_ends_in_a_verdict(site, browser, tmp_path):
     address, run, gate = site
     path = tmp_path / "fresh.csv"
     path.write_text("body,kind\n" + "".join(f"message {place},{LABELS[place % 4]}\n" for place in range(12)))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 390, "height": 844})
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
 
-        def arrive() -> None:
-            page.goto(f"{address}?run={run.id}")
-            expect(page.locator("#strip")).to_contain_text("made up", timeout=30_000)
-            page.wait_for_timeout(300)
-            page.get_by_role("tab", name="Compare", exact=True).click()
+    def arrive() -> None:
+        page.goto(f"{address}?run={run.id}")
+        expect(page.locator("#strip")).to_contain_text("made up", timeout=30_000)
+        page.wait_for_timeout(300)
+        page.get_by_role("tab", name="Compare", exact=True).click()
 
-        arrive()
-        expect(page.locator("#checks-empty")).to_be_visible(timeout=30_000)
-        page.locator("#checks-go").click()
-        expect(page.locator("#checks-notice")).to_contain_text("There is no file yet")
-        page.locator("#checks-file input[type=file]").set_input_files(str(path))
-        expect(page.locator("#checks-notice")).to_contain_text("no column “text” and “label”")
-        expect(page.locator("#checks-columns input").last).to_have_value("kind")
-        page.locator("#checks-limit input").fill("85")
-        page.locator("#checks-go").click()
-        expect(page.locator("#checks-bar")).to_contain_text("40 of 69 rows")
-        arrive()
-        expect(page.locator("#checks-bar")).to_contain_text("40 of 69 rows", timeout=30_000)
-        assert gate["asked"] == {"input": ["body"], "output": "kind", "below": 0.85}
-        page.locator("#checks-stop").click()
-        expect(page.locator("#checks-notice")).to_contain_text("Stopped")
-        assert gate["ended"].wait(10)
-        expect(page.locator("#checks-bar")).to_be_hidden()
-        page.locator("#checks-file input[type=file]").set_input_files(str(path))
-        page.locator("#checks-go").click()
-        gate["go"].set()
-        expect(page.locator("#checks-last")).to_contain_text("It has got worse", timeout=20_000)
-        expect(page.locator("#checks-past svg")).to_be_visible()
-        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0 and not wrong
-        browser.close()
+    arrive()
+    expect(page.locator("#checks-empty")).to_be_visible(timeout=30_000)
+    page.locator("#checks-go").click()
+    expect(page.locator("#checks-notice")).to_contain_text("There is no file yet")
+    page.locator("#checks-file input[type=file]").set_input_files(str(path))
+    expect(page.locator("#checks-notice")).to_contain_text("no column “text” and “label”")
+    expect(page.locator("#checks-columns input").last).to_have_value("kind")
+    page.locator("#checks-limit input").fill("85")
+    page.locator("#checks-go").click()
+    expect(page.locator("#checks-bar")).to_contain_text("40 of 69 rows")
+    arrive()
+    expect(page.locator("#checks-bar")).to_contain_text("40 of 69 rows", timeout=30_000)
+    assert gate["asked"] == {"input": ["body"], "output": "kind", "below": 0.85}
+    page.locator("#checks-stop").click()
+    expect(page.locator("#checks-notice")).to_contain_text("Stopped")
+    assert gate["ended"].wait(10)
+    expect(page.locator("#checks-bar")).to_be_hidden()
+    page.locator("#checks-file input[type=file]").set_input_files(str(path))
+    page.locator("#checks-go").click()
+    gate["go"].set()
+    expect(page.locator("#checks-last")).to_contain_text("It has got worse", timeout=20_000)
+    expect(page.locator("#checks-past svg")).to_be_visible()
+    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0 and not wrong
+    page.close()
 
 
 def test_a_job_says_when_it_is_over():

@@ -7,11 +7,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import gradio as gr
 import pytest
 from compared import make_run
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from finetune.evidence.money.cost import priced_of
 from finetune.evidence.money.prices import FILE, YOURS, Prices
@@ -65,17 +64,6 @@ def test_texts_of_the_users_file_are_escaped(tmp_path: Path) -> None:
     found = priced_of(comparison, prices)
     told = cost.top(found) + cost.table(found) + cost.sources(prices)
     assert found["machine"] == hostile and "&lt;img" in told and "<img" not in told
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = chromium.find()
-    if found is None:
-        pytest.fail("No Chromium: run `python tests/chromium.py`, or name one in FINETUNE_CHROMIUM.")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,6 @@ def test_what_cannot_be_answered_is_said(run):
         next(answer(run, "hammer " * 400))
     with lease(run.root, "a long training"), pytest.raises(FinetuneError, match="in use by a long training"):
         next(answer(run, TEXT))
-    (run.adapter / answering.WEIGHTS).unlink()
+    run.weights().unlink()
     with pytest.raises(FinetuneError, match="no adapter"):
         next(answer(run, TEXT))

@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import chromium
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from finetune.errors import Cancelled
 from finetune.runs import supervise
@@ -18,26 +17,7 @@ from finetune.ui import desk
 from finetune.ui.page import studio
 from finetune.ui.story import Story
 
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SLOW = 180_000  # milliseconds for what a worker does, on shared cores
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = chromium.find()
-    if found is None:
-        pytest.fail("No Chromium: run `python tests/chromium.py`, or name one in FINETUNE_CHROMIUM.")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=SWITCHES)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import chromium
 import gradio as gr
 import pytest
 from compared import HOSTILE, make_run
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from finetune.errors import FinetuneError
 from finetune.evidence.alternatives.asking import Asked
@@ -185,17 +184,6 @@ def test_what_a_text_of_ones_own_becomes_for_each_system(tmp_path: Path, tiny_mo
 
 
 # In a real browser.
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = chromium.find()
-    if found is None:
-        pytest.fail("No Chromium: run `python tests/chromium.py`, or name one in FINETUNE_CHROMIUM.")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

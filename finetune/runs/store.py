@@ -73,6 +73,13 @@ class Run:
     def adapter(self) -> Path:
         return self.directory / "adapter"
 
+    def weights(self) -> Path:
+        """The file of the adapter's weights. Raises FinetuneError where there is none yet."""
+        path = self.adapter / "adapter_model.safetensors"
+        if not path.is_file():
+            raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+        return path
+
     @property
     def checkpoints(self) -> Path:
         return self.directory / "checkpoints"

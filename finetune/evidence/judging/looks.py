@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from finetune.dataset.example import Example
+from finetune.runs import ledger
 
 FILE = "looks.jsonl"
 
@@ -51,32 +50,16 @@ def record(root: Path, test: str, run: str, adapter: str) -> Looks:
         test: of `hash_of`.
         adapter: hash of the adapter's weights: the same model looked at twice is one model.
     """
-    path = root / FILE
-    with FileLock(root / f"{FILE}.lock", timeout=60):
-        with path.open("ab+") as file:
-            # After a line that the machine died in the middle of, a new one begins.
-            begin = b"\n" if file.tell() > 0 and _last_byte(path) != b"\n" else b""
-            line = json.dumps({"time": time.time(), "test": test, "run": run, "adapter": adapter})
-            file.write(begin + line.encode() + b"\n")
-        return look_up(root, test)
+    ledger.append(root / FILE, {"time": time.time(), "test": test, "run": run, "adapter": adapter})
+    return look_up(root, test)
 
 
 def look_up(root: Path, test: str) -> Looks:
     """What the ledger says now. Lines that cannot be read are passed over."""
-    entries = []
-    path = root / FILE
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
-        try:
-            entry = json.loads(line)
-            if entry["test"] == test:
-                entries.append((str(entry["run"]), str(entry["adapter"])))
-        except (ValueError, KeyError, TypeError):
-            continue
+    entries = [
+        (str(entry["run"]), str(entry["adapter"]))
+        for entry in ledger.read(root / FILE)
+        if entry is not None and entry.get("test") == test and {"run", "adapter"} <= entry.keys()
+    ]
     models = len({adapter for _, adapter in entries})
     return Looks(len(entries), models, tuple(dict.fromkeys(run for run, _ in entries)), test)
-
-
-def _last_byte(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from scipy import stats
 
 from finetune.errors import FinetuneError
 from finetune.evidence.measures.metrics import interval
 from finetune.evidence.systems import FINE_TUNED
+from finetune.runs import ledger
 from finetune.runs.store import Run
 
 FILE = "preferences.jsonl"
@@ -269,11 +270,9 @@ def _standing(run: Run, outputs: Sequence[dict], against: str, entries: list[dic
 
 def _entries(run: Run, against: str) -> list[dict]:
     """What was written down about this pair of systems. Lines that cannot be read are passed over."""
-    path = run.directory / FILE
     found = []
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
+    for entry in ledger.read(run.directory / FILE):
         try:
-            entry = json.loads(line)
             known = entry["choice"] in (None, *get_args(Choice)) and isinstance(entry["row"], int | None)
             if entry["against"] == against and known and int(entry["rater"]) >= 1:
                 found.append(entry)
@@ -285,11 +284,7 @@ def _entries(run: Run, against: str) -> list[dict]:
 def _append(run: Run, entry: dict) -> None:
     path = run.directory / FILE
     try:
-        with FileLock(f"{path}.lock", timeout=10), path.open("ab+") as file:
-            # After a line that the machine died in the middle of, a new one begins.
-            torn = file.tell() > 0 and (file.seek(-1, 2), file.read(1))[1] != b"\n"
-            line = json.dumps({"time": time.time(), **entry}).encode()
-            file.write((b"\n" if torn else b"") + line + b"\n")
+        ledger.append(path, {"time": time.time(), **entry}, timeout=10)
     except (OSError, Timeout) as error:
         raise FinetuneError(
             "The judgement could not be kept.", hint=f"Look whether {path} can be written to, then judge the row again."

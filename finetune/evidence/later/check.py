@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from finetune.dataset.checks.likeness import text_of
 from finetune.dataset.example import Example
@@ -22,6 +20,7 @@ from finetune.evidence.later.drift import Shift, label_moves, limit_rows, score_
 from finetune.evidence.later.fresh import Data, Fresh, read_fresh
 from finetune.evidence.later.tuned import Progress, Said, Stop, answers
 from finetune.evidence.systems import FINE_TUNED
+from finetune.runs import ledger
 from finetune.runs.store import Run, default_root, open_run
 from finetune.runs.supervise import WaitStopped, lease
 from finetune.training.plan import choose_rows
@@ -63,8 +62,7 @@ def check(
         FinetuneError: there is no such run, it has no adapter, or the file cannot be used (as `read_fresh`).
     """
     run = run if isinstance(run, Run) else open_run(run, root or default_root())
-    if not (run.adapter / "adapter_model.safetensors").is_file():
-        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+    run.weights()
     if below is not None and not 0 < below < 1:
         raise FinetuneError(f"A limit of {below:g} is no score.", hint="Give a share such as 0.85.")
     tell("Reading the new rows", 0.0)
@@ -88,7 +86,7 @@ def check(
         return None
     tell("Looking for what has moved", 0.95)
     found = _result(run, fresh, asked, said.part(0, len(asked)), own, below)
-    _append(run, found)
+    ledger.append(run.directory / FILE, found)
     return found
 
 
@@ -238,29 +236,11 @@ def _worst(rows: Sequence[Example], texts: Sequence[str | None], scores: np.ndar
 
 def history(run: Run) -> list[dict]:
     """The checks of a run, the first first. Lines that cannot be read are passed over."""
-    path = run.directory / FILE
-    found = []
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and {"time", "score", "decision"} <= entry.keys():
-            found.append(entry)
-    return found
-
-
-def _append(run: Run, found: dict) -> None:
-    path = run.directory / FILE
-    with FileLock(run.directory / f"{FILE}.lock", timeout=60), path.open("ab+") as file:
-        file.seek(0, 2)
-        begin = b""
-        if file.tell():
-            # After a line that the machine died in the middle of, a new one begins.
-            file.seek(-1, 2)
-            begin = b"" if file.read(1) == b"\n" else b"\n"
-        # ASCII alone: a tokenizer can hand out half a surrogate pair, which UTF-8 refuses.
-        file.write(begin + json.dumps(found, allow_nan=False).encode() + b"\n")
+    return [
+        entry
+        for entry in ledger.read(run.directory / FILE)
+        if entry is not None and {"time", "score", "decision"} <= entry.keys()
+    ]
 
 
 def check_lines(found: dict) -> list[str]:

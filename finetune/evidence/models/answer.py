@@ -18,7 +18,6 @@ from finetune.training.session import prompt_of
 if TYPE_CHECKING:
     from finetune.evidence.models.pair import Pair
 
-WEIGHTS = "adapter_model.safetensors"
 # One model at a time: the page serves many, the memory does not.
 _turn = threading.Lock()
 _loaded: tuple[str, float, Pair] | None = None
@@ -37,8 +36,7 @@ def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -
     """
     if not text.strip():
         raise FinetuneError("There is no prompt.", hint="Write one first.")
-    if not (run.adapter / WEIGHTS).is_file():
-        raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
+    run.weights()
     most = run.recipe().max_new_tokens
     asked = questions(run, text, systems)
     if cut := max((one.cut for one in asked.values()), default=0):
@@ -84,7 +82,7 @@ def _pair(run: Run) -> Pair:
     from finetune.evidence.models.pair import Pair
 
     global _loaded
-    key, changed = str(run.directory), (run.adapter / WEIGHTS).stat().st_mtime
+    key, changed = str(run.directory), run.weights().stat().st_mtime
     if _loaded is None or _loaded[:2] != (key, changed):
         _loaded = None  # lets go of the last one before the next is loaded
         _loaded = (key, changed, Pair.of(run, prompt_of(run)))

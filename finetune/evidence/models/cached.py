@@ -63,14 +63,10 @@ class Models:
             adapter off against the untouched base, and on against off.
         """
 
-        def proved() -> dict:
-            pair = self._load()
-            return pair.proof | {"differs": pair.on_differs}
-
         name = self.kept[True].name("proof", *self.probes)
         if self._pair is not None:  # the model in hand is the one to be proved
-            self.kept[True].keep([(name, proved(), 0.0)])
-        return self.kept[True].once(name, proved)
+            self.kept[True].keep([(name, self._pair.proof, 0.0)])
+        return self.kept[True].once(name, lambda: self._load().proof)
 
     def likelihoods(
         self, prompts: Sequence[list[int]], answers: Sequence[list[int]], *, tuned: bool, tick: Tick

@@ -97,7 +97,7 @@ def weights_of(run: Run, folder: Path, *, adapter: bool) -> str:
 
 def adapter_hash(run: Run) -> str:
     """SHA-256 of the adapter's weights."""
-    with (run.adapter / "adapter_model.safetensors").open("rb") as file:
+    with run.weights().open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

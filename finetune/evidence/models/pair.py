@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from finetune.model.head import hidden_states, logits_of
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
 
-__all__ = ["Pair", "Stopped", "Timer"]
+__all__ = ["Pair", "Stopped"]
 
 # Logits that exist at one time, in float32: on a CPU few enough for its cache, where they are summed three times faster.
 PASS_LOGITS = {"cpu": 2**22, "cuda": 2**26}
@@ -63,14 +62,13 @@ class Pair:
         on = [self._last_logits(ids) for ids in probes]
         self.off_equals_base = all(torch.equal(one, other) for one, other in zip(untouched, off, strict=True))
         self.on_differs = any(not torch.equal(one, other) for one, other in zip(off, on, strict=True))
-        # Largest differences of a logit: adapter off against the untouched base, and on against off.
-        self.off_difference = _largest_difference(untouched, off)
-        self.on_difference = _largest_difference(off, on)
+        # The differences are the largest of a logit: adapter off against the untouched base, and on against off.
         self.proof = {
             "equal": self.off_equals_base,
+            "differs": self.on_differs,
             "probes": len(probes),
-            "largest_difference": self.off_difference,
-            "adapter_difference": self.on_difference,
+            "largest_difference": _largest_difference(untouched, off),
+            "adapter_difference": _largest_difference(off, on),
         }
 
     @classmethod
@@ -206,17 +204,6 @@ class Pair:
                 total -= float(self.token_likelihoods(hidden, places, ids[1:]).sum())
             count += len(ids) - 1
         return total / max(1, count), count
-
-
-class Timer:
-    """Wall-clock seconds of a block."""
-
-    def __enter__(self) -> Timer:
-        self._began = time.monotonic()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds = time.monotonic() - self._began
 
 
 def _largest_difference(some: Sequence[torch.Tensor], others: Sequence[torch.Tensor]) -> float:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from finetune.errors import FinetuneError
+from finetune.evidence.later.check import FILE
 from finetune.evidence.report.chapters import answers, costs, origin, scores, since, top
 from finetune.evidence.report.layout import Report, Section, to_html, to_markdown
 from finetune.evidence.report.repeat import repeat_command
+from finetune.runs import ledger
 from finetune.runs.store import Run
 
 __all__ = ["html", "markdown", "repeat_command", "report_of", "write"]
-
-CHECKS_FILE = "checks.jsonl"
 
 
 def html(run: Run) -> str:
@@ -94,16 +93,7 @@ def report_of(run: Run) -> Report:
 
 def _checks(run: Run) -> Sequence[dict]:
     """The history of checks; a line that is damaged is passed over, and told as one that cannot be read."""
-    path = run.directory / CHECKS_FILE
-    found = []
-    for line in path.read_bytes().split(b"\n") if path.exists() else ():
-        if line.strip():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                entry = None
-            found.append(entry if isinstance(entry, dict) else {"decision": "a line that cannot be read"})
-    return found
+    return [entry or {"decision": "a line that cannot be read"} for entry in ledger.read(run.directory / FILE)]
 
 
 def _date(text: str) -> str:
