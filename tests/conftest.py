@@ -89,8 +89,8 @@ def make_pair(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     from finetune.evidence.models.pair import Pair
     from finetune.model.base import load_model, tokenizer
     from finetune.model.prompt import Prompt
+    from finetune.training.adapter import add_adapter
     from finetune.training.recipe import Recipe
-    from finetune.training.train import add_adapter
 
     monkeypatch.setattr("finetune.evidence.models.pair.precision", lambda kind: ("float32", "for the test"))
 

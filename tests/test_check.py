@@ -230,7 +230,7 @@ def tiny_run(request, tiny_model: Path, small_csv: Path, tmp_path: Path):
     import torch
 
     from finetune.model.base import load_model
-    from finetune.training.train import add_adapter
+    from finetune.training.adapter import add_adapter
 
     run = made(tmp_path / "root", small_csv, tiny_model, task=request.param)
     torch.manual_seed(1)

@@ -15,6 +15,7 @@ MODULES = sorted(
 )
 # The only modules that may import torch, transformers or peft as they are loaded.
 HEAVY = {
+    "finetune.training.adapter",
     "finetune.training.train",
     "finetune.training.batches",
     "finetune.training.watch",

@@ -17,8 +17,8 @@ from finetune.evidence.models.question import questions
 from finetune.model.base import load_model
 from finetune.runs.store import Run, create
 from finetune.runs.supervise import lease
+from finetune.training.adapter import add_adapter
 from finetune.training.recipe import Recipe
-from finetune.training.train import add_adapter
 
 SYSTEMS = ("base", "prompted", "few_shot", "retrieval", "fine_tuned")
 TEXT = "please bring the hammer number 99"

@@ -48,7 +48,7 @@ def test_shape_of_a_config_file(tmp_path):
 
 def test_adapter_parameters_are_those_that_peft_makes(tiny_model):
     from finetune.model.base import load_model
-    from finetune.training.train import add_adapter
+    from finetune.training.adapter import add_adapter
 
     model = add_adapter(
         load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True), Recipe(rank=4)

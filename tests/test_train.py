@@ -10,10 +10,11 @@ import torch
 from finetune.errors import FinetuneError
 from finetune.model.base import load_model
 from finetune.model.prompt import Encoded
+from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
-from finetune.training.train import add_adapter, answer_logits, train
+from finetune.training.train import answer_logits, train
 
 ROWS = [Encoded(number, [5, 6, 7, 20 + number % 9, 30 + number % 5], [40 + number % 3, 2], 0) for number in range(24)]
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from finetune.model.head import hidden_states, logits_of
 from finetune.model.prompt import Encoded
+from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
@@ -81,21 +82,6 @@ class AnswerTrainer(Trainer):
             self.row_tokens += int(inputs["lengths"].sum())
         loss = cross_entropy(logits, targets, reduction="sum") / (num_items_in_batch or len(targets))
         return (loss, {"loss": loss}) if return_outputs else loss
-
-
-def add_adapter(model: Any, recipe: Recipe) -> PeftModel:
-    """The model with a fresh LoRA on every linear layer of its blocks, its weights in float32 for the optimiser."""
-    adapted = get_peft_model(
-        model,
-        LoraConfig(
-            r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout, target_modules="all-linear",
-            bias="none", task_type="CAUSAL_LM",
-        ),
-    )  # fmt: skip
-    for parameter in adapted.parameters():
-        if parameter.requires_grad:
-            parameter.data = parameter.data.float()
-    return adapted
 
 
 def train(

@@ -14,14 +14,18 @@ import csv
 import json
 import random
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
-from finetune import jobs
-from finetune.evidence.options import Options
-from finetune.training.recipe import Recipe
-
 ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from finetune import jobs  # noqa: E402
+from finetune.evidence.options import Options  # noqa: E402
+from finetune.training.recipe import Recipe  # noqa: E402
+
 RECORDED = ROOT / "tests" / "recorded"
 
 
