@@ -84,7 +84,7 @@ def test_base_and_fine_tuned_in_one_batch(pair, monkeypatch, prompts):
 
 def test_a_model_that_takes_no_masks_writes_all_the_same(pair, monkeypatch):
     expected = pair.generate(MANY, 12).texts
-    monkeypatch.setattr("finetune.evidence.models.attention.layer_kinds", lambda config: {"linear_attention"})
+    monkeypatch.setattr("finetune.model.attention.layer_kinds", lambda config: {"linear_attention"})
     pair.__dict__.pop("takes_masks")
     assert not pair.takes_masks
     assert pair.generate(MANY, 12).texts == expected

@@ -16,10 +16,12 @@ MODULES = sorted(
 # The only modules that may import torch, transformers or peft as they are loaded.
 HEAVY = {
     "finetune.training.adapter",
+    "finetune.training.layers",
+    "finetune.training.step",
     "finetune.training.train",
     "finetune.training.batches",
     "finetune.training.watch",
-    "finetune.evidence.models.attention",
+    "finetune.model.attention",
     "finetune.evidence.models.decoding",
     "finetune.evidence.models.likelihood",
     "finetune.evidence.models.pair",

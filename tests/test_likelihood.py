@@ -96,7 +96,7 @@ def test_references_equal_the_plain_reference(make_pair, monkeypatch):
 
 def test_a_model_that_takes_no_masks_is_scored_all_the_same(make_pair, monkeypatch):
     pair = make_pair()
-    monkeypatch.setattr("finetune.evidence.models.attention.layer_kinds", lambda config: {"linear_attention"})
+    monkeypatch.setattr("finetune.model.attention.layer_kinds", lambda config: {"linear_attention"})
     assert not pair.takes_masks
     found = pair.label_likelihoods(PROMPTS, LABELS).values
     assert np.abs(found - reference(pair.model, PROMPTS, LABELS)).max() < 1e-4

@@ -14,7 +14,8 @@ from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
-from finetune.training.train import answer_logits, train
+from finetune.training.step import answer_logits
+from finetune.training.train import train
 
 ROWS = [Encoded(number, [5, 6, 7, 20 + number % 9, 30 + number % 5], [40 + number % 3, 2], 0) for number in range(24)]
 
@@ -189,8 +190,8 @@ def test_early_stopping_ends_when_looks_get_no_better(tiny_model, tmp_path):
 def test_a_diverged_training_ends_with_a_sentence(tiny_model, tmp_path, monkeypatch):
     from finetune.training import train as training
 
-    def broken(model, ids, labels):
-        logits, targets = answer_logits(model, ids, labels)
+    def broken(model, ids, labels, shared):
+        logits, targets = answer_logits(model, ids, labels, shared)
         return logits * float("nan"), targets
 
     monkeypatch.setattr(training, "answer_logits", broken)

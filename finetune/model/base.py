@@ -186,7 +186,9 @@ def precision(kind: str) -> tuple[str, str]:
     return "float32", "this CPU would only emulate bfloat16"
 
 
-def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool) -> PreTrainedModel:
+def load_model(
+    folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool, unpack: bool = False
+) -> PreTrainedModel:
     """The model in `folder`, frozen, on the device.
 
     Args:
@@ -195,8 +197,10 @@ def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains
         dtype: as `precision` gave it.
         quantisation: "nf4" holds the linear layers in 4 bits (NormalFloat with double quantisation, Dettmers et al.
             2023); "none" holds them in `dtype`.
-        trains: False unpacks the 4-bit weights once on a CPU: the values are those of the 4-bit weights, and a step of
-            generation no longer unpacks all of them for a single token.
+        trains: weights in 4 bits stay in 4 bits, on a path that has a backward pass. False unpacks them once on a CPU:
+            the values are those of the 4-bit weights, and a step of generation no longer unpacks all of them for a
+            single token.
+        unpack: do so for a training too, which else unpacks every layer twice a step.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -219,7 +223,7 @@ def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains
             f"The model in {folder.name} cannot be loaded: {error}", hint="Fetch it again, or take another base."
         ) from error
     if quantisation == "nf4":
-        if kind == "cpu" and not trains:
+        if kind == "cpu" and (unpack or not trains):
             model = model.dequantize()
         else:
             keep_gradients(model)

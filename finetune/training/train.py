@@ -14,12 +14,14 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
-from finetune.model.head import hidden_states, logits_of
+from finetune.model.attention import takes_masks
 from finetune.model.prompt import Encoded
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
+from finetune.training.layers import quick_layers
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
+from finetune.training.step import answer_logits, shared_tokens
 from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
 
 
@@ -48,18 +50,12 @@ class Trained:
         return asdict(self)
 
 
-def answer_logits(model: PeftModel, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (scored tokens, vocabulary) in float32 and their targets: the head runs only where an answer's token is predicted."""
-    hidden = hidden_states(model, input_ids=ids, use_cache=False).last_hidden_state
-    scored = labels[:, 1:] != IGNORED
-    return logits_of(model, hidden[:, :-1][scored]), labels[:, 1:][scored]
-
-
 class AnswerTrainer(Trainer):
     """transformers' Trainer with the loss on the answer's tokens alone, and the head only where it is needed."""
 
     loss_is_scaled_for_ga = True
     row_tokens = 0  # real tokens trained on by this process, padding not counted
+    shares_beginnings = False  # what all rows of a batch begin with is computed once
 
     def __init__(self, *args: Any, seed: int, pad: int, **kwargs: Any):
         super().__init__(*args, data_collator=lambda rows: collate(rows, pad), **kwargs)
@@ -76,8 +72,9 @@ class AnswerTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        with self.accelerator.autocast():
-            logits, targets = answer_logits(self.accelerator.unwrap_model(model), inputs["input_ids"], inputs["labels"])
+        ids, labels = inputs["input_ids"], inputs["labels"]
+        shared = shared_tokens(ids, labels) if self.shares_beginnings else 0
+        logits, targets = answer_logits(self.accelerator.unwrap_model(model), ids, labels, shared)
         if model.training:
             self.row_tokens += int(inputs["lengths"].sum())
         loss = cross_entropy(logits, targets, reduction="sum") / (num_items_in_batch or len(targets))
@@ -126,7 +123,9 @@ def train(
     # It would print every log line a second time, as a dictionary.
     trainer.remove_callback(PrinterCallback)
     watch.trainer = trainer
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    trainer.shares_beginnings = not plan.checkpointing and _takes_masks(adapted, rows)
+    with quick_layers(adapted):
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds, tokens = watch.seconds, watch.tokens
     kept = _keep(trainer, watch, directory)
     adapted.save_pretrained(directory / "adapter")
@@ -144,6 +143,13 @@ def train(
         stopped_early=bool(watch.ended_because),
         reason=watch.ended_because,
     )
+
+
+def _takes_masks(adapted: PeftModel, rows: Sequence[Encoded]) -> bool:
+    ids = [token for row in rows[:16] for token in row.prompt + row.answer]
+    adapted.eval()
+    with torch.no_grad():
+        return takes_masks(adapted, ids[-24:], adapted.device)
 
 
 def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:
@@ -176,7 +182,6 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
         warmup_steps=recipe.warmup,
         weight_decay=recipe.weight_decay,
         max_grad_norm=1.0,
-        bf16=plan.dtype == "bfloat16",
         fp16=plan.dtype == "float16",
         use_cpu=plan.device == "cpu",
         logging_steps=1,

@@ -17,8 +17,8 @@ import torch
 from transformers import Cache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
-from finetune.evidence.models.attention import masked_pass, prefix_cache
 from finetune.evidence.models.likelihood import PASS_TOKENS, common_prefix
+from finetune.model.attention import masked_pass, prefix_cache
 from finetune.model.head import logits_of
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import Cache
 
-from finetune.evidence.models.attention import extended, masked_pass, prefix_cache, read_only
+from finetune.model.attention import extended, masked_pass, prefix_cache, read_only
 from finetune.model.head import hidden_states
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from peft import PeftModel
 from peft.tuners.lora import LoraLayer
 
 from finetune.errors import FinetuneError
-from finetune.evidence.models import attention, decoding, likelihood
+from finetune.evidence.models import decoding, likelihood
 from finetune.evidence.models.decoding import Generated, Stopped
 from finetune.evidence.models.likelihood import Likelihoods
-from finetune.model import memory
+from finetune.model import attention, memory
 from finetune.model.base import load_model, precision, resolve
 from finetune.model.head import hidden_states, logits_of
 from finetune.model.prompt import Prompt
@@ -28,6 +28,7 @@ __all__ = ["Pair", "Stopped"]
 # Logits that exist at one time, in float32: on a CPU few enough for its cache, where they are summed three times faster.
 PASS_LOGITS = {"cpu": 2**22, "cuda": 2**26}
 Tick = Callable[[int], None]
+_PROBE = "A short text, so that what follows it can be one thing or another: some say so, others say no."
 
 
 class Pair:
@@ -133,7 +134,8 @@ class Pair:
     def takes_masks(self) -> bool:
         """Whether the model heeds a mask of its own for every token; where not, the slow ways are taken."""
         with self.computing():
-            return attention.takes_masks(self.model, self.prompt.tokenizer, self.device)
+            ids = self.prompt.tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
+            return attention.takes_masks(self.model, ids, self.device)
 
     def token_likelihoods(self, states: torch.Tensor, places: torch.Tensor, tokens: torch.Tensor) -> np.ndarray:
         """Natural log-likelihood, float64, of each of `tokens` where its place's hidden state stands.

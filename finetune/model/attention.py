@@ -15,8 +15,6 @@ from transformers.cache_utils import DynamicLayer
 
 from finetune.model.head import bare, hidden_states
 
-_PROBE = "A short text, so that what follows it can be one thing or another: some say so, others say no."
-
 
 class _Read(DynamicLayer):
     """A layer of a cache that is read by many rows, and not added to: what comes new is forgotten with the pass."""
@@ -96,18 +94,22 @@ def _as_taken(allowed: torch.Tensor, config: Any, model: Any) -> torch.Tensor:
     return torch.where(allowed, 0.0, torch.finfo(dtype).min).to(dtype)
 
 
-def takes_masks(model: Any, tokenizer: Any, device: torch.device) -> bool:
+def takes_masks(model: Any, ids: Sequence[int], device: torch.device) -> bool:
     """Whether the model heeds `masked_pass`: two ends of one text in a single pass equal each of them alone.
 
     Architectures differ: some have no attention to mask, some compute positions themselves. It is tried out, on a few
     tokens; layers of a kind that a few tokens do not show are refused.
+
+    Args:
+        model: in eval mode.
+        ids: a text of ten tokens or more, of which the last six are not one token again and again.
     """
     config = bare(model).config.get_text_config()
     if not layer_kinds(config) <= {"full_attention", "sliding_attention"}:
         return False
     if config._attn_implementation not in ("sdpa", "eager"):
         return False
-    ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
+    ids = list(ids)
     stem, one, other = ids[:-6], ids[-6:-3], ids[-3:]
     alone = [
         hidden_states(model, input_ids=torch.tensor([stem + end], device=device), use_cache=False).last_hidden_state
