@@ -7,11 +7,12 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from finetune.model.base import load_model
+from finetune.model.head import logits_of
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, collate
 from finetune.training.layers import kept_values, quick_layers
 from finetune.training.recipe import Recipe
-from finetune.training.step import answer_logits, shared_tokens
+from finetune.training.step import AnswerLoss, answer_loss, answer_states, shared_tokens
 
 # Twelve tokens that all rows begin with, inputs and answers of different lengths.
 ROWS = [
@@ -41,7 +42,8 @@ def batch():
 
 def gradients(model, shared=0):
     ids, labels = batch()
-    logits, targets = answer_logits(model, ids, labels, shared)
+    states, targets = answer_states(model, ids, labels, shared)
+    logits = logits_of(model, states)
     model.zero_grad()
     cross_entropy(logits, targets).backward()
     return logits.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}
@@ -86,6 +88,26 @@ def test_what_all_rows_begin_with_is_computed_once_and_changes_nothing(adapted, 
         assert_same(gradients(model, shared), plain)
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+def test_the_loss_in_chunks_is_that_of_all_logits(adapted, chunk):
+    model, (ids, labels) = adapted(), batch()
+    states, targets = answer_states(model, ids, labels)
+    logits = logits_of(model, states)
+    wanted = cross_entropy(logits, targets, reduction="sum")
+    (slope,) = torch.autograd.grad(0.25 * wanted, states, retain_graph=True)
+    total, right = AnswerLoss.apply(states, model, targets, chunk)
+    (found,) = torch.autograd.grad(0.25 * total, states)
+    assert torch.allclose(total, wanted, rtol=1e-5) and torch.allclose(found, slope, atol=1e-5)
+    assert right == (logits.argmax(-1) == targets).sum()
+
+
+def test_the_loss_of_rows_without_an_answer_is_nothing(adapted):
+    model, (ids, labels) = adapted(), batch()
+    total, right, count = answer_loss(model, ids, torch.full_like(labels, IGNORED))
+    total.backward()
+    assert (float(total.detach()), int(right), count) == (0.0, 0, 0)
+
+
 def test_rows_with_one_prompt_share_all_but_its_last_token():
     ids = torch.tensor([[4, 5, 6, 7, 8], [4, 5, 6, 7, 9]])
     labels = torch.tensor([[IGNORED, IGNORED, IGNORED, 7, 8], [IGNORED, IGNORED, IGNORED, 7, 9]])
@@ -98,10 +120,10 @@ def test_a_row_does_not_see_the_others(adapted):
     model, (ids, labels) = adapted(), batch()
     first = int((labels[0] != IGNORED).sum())
     with torch.no_grad(), quick_layers(model):
-        together, _ = answer_logits(model, ids, labels, 12)
+        together, _ = answer_states(model, ids, labels, 12)
         changed = ids.clone()
         changed[1:, 12:] = 90
-        other, _ = answer_logits(model, changed, labels, 12)
+        other, _ = answer_states(model, changed, labels, 12)
     assert torch.equal(together[:first], other[:first])
     assert not torch.allclose(together[first:], other[first:])
 

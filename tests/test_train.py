@@ -9,12 +9,13 @@ import torch
 
 from finetune.errors import FinetuneError
 from finetune.model.base import load_model
+from finetune.model.head import logits_of
 from finetune.model.prompt import Encoded
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
-from finetune.training.step import answer_logits
+from finetune.training.step import answer_loss, answer_states
 from finetune.training.train import train
 
 ROWS = [Encoded(number, [5, 6, 7, 20 + number % 9, 30 + number % 5], [40 + number % 3, 2], 0) for number in range(24)]
@@ -54,6 +55,11 @@ def batch() -> dict:
         ],
         0,
     )
+
+
+def answer_logits(model, ids: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    states, targets = answer_states(model, ids, labels)
+    return logits_of(model, states), targets
 
 
 def test_every_linear_layer_of_the_blocks_is_adapted_and_in_4_bits(adapted):
@@ -190,11 +196,11 @@ def test_early_stopping_ends_when_looks_get_no_better(tiny_model, tmp_path):
 def test_a_diverged_training_ends_with_a_sentence(tiny_model, tmp_path, monkeypatch):
     from finetune.training import train as training
 
-    def broken(model, ids, labels, shared):
-        logits, targets = answer_logits(model, ids, labels, shared)
-        return logits * float("nan"), targets
+    def broken(*given):
+        total, right, count = answer_loss(*given)
+        return total * float("nan"), right, count
 
-    monkeypatch.setattr(training, "answer_logits", broken)
+    monkeypatch.setattr(training, "answer_loss", broken)
     recipe = Recipe(batch_size=8, epochs=1)
     model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
     with pytest.raises(FinetuneError, match="diverged"):

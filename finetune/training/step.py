@@ -5,19 +5,71 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn.functional import cross_entropy
 
 from finetune.model.attention import masked_pass, prefix_cache, read_only
-from finetune.model.head import hidden_states, logits_of
+from finetune.model.head import bare, hidden_states, logits_of
 from finetune.training.batches import IGNORED
 
 # Fewer tokens than this are computed with each row: a pass of its own would cost more than it saves.
 FEWEST_SHARED = 8
+# Logits that exist at one time, on a CPU and on CUDA: each takes some 14 bytes while its gradient is computed.
+CHUNK_LOGITS = (2**23, 2**26)
 
 
-def answer_logits(
+class AnswerLoss(torch.autograd.Function):
+    """The summed cross entropy of some tokens, exact, without ever holding the logits of all of them.
+
+    The head is frozen: what its input needs is computed with the loss, chunk by chunk, and kept instead of the logits.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: torch.Tensor, model: Any, targets: torch.Tensor, chunk: int):
+        """hidden: (tokens, width), targets: (tokens,) ids; gives the loss in float32 and the number of tokens foreseen."""
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        right = torch.zeros((), dtype=torch.long, device=hidden.device)
+        learns = ctx.needs_input_grad[0]
+        gradient = torch.empty_like(hidden) if learns else None
+        for first in range(0, len(targets), chunk):
+            part = slice(first, first + chunk)
+            with torch.set_grad_enabled(learns):
+                states = hidden[part].detach().requires_grad_(learns)
+                logits = logits_of(model, states)
+                loss = cross_entropy(logits, targets[part], reduction="sum")
+            if learns:
+                (gradient[part],) = torch.autograd.grad(loss, states)
+            total += loss.detach()
+            right += (logits.detach().argmax(-1) == targets[part]).sum()
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(right)
+        return total, right
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor, _: Any):
+        (gradient,) = ctx.saved_tensors
+        return gradient * grad.to(gradient.dtype), None, None, None
+
+
+def answer_loss(
+    model: Any, ids: torch.Tensor, labels: torch.Tensor, shared: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Summed loss of the answers' tokens (float32), how many of them the model foresaw, and their number.
+
+    Args:
+        ids, labels: (rows, tokens), padded on the right; `IGNORED` is no target.
+        shared: as `answer_states` takes it.
+    """
+    hidden, targets = answer_states(model, ids, labels, shared)
+    vocabulary = bare(model).get_output_embeddings().weight.shape[0]
+    chunk = max(1, CHUNK_LOGITS[hidden.device.type == "cuda"] // vocabulary)
+    total, right = AnswerLoss.apply(hidden, model, targets, chunk)
+    return total, right, len(targets)
+
+
+def answer_states(
     model: Any, ids: torch.Tensor, labels: torch.Tensor, shared: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits (scored tokens, vocabulary) in float32 and their targets: the head runs only where an answer's token is predicted.
+    """Hidden states (scored tokens, width) where an answer's token is predicted, and these tokens (scored tokens,).
 
     Args:
         ids, labels: (rows, tokens), padded on the right; `IGNORED` is no target.
@@ -35,7 +87,7 @@ def answer_logits(
         first = shared
     targets = labels[:, first + 1 :]
     scored = targets != IGNORED
-    return logits_of(model, hidden[:, :-1][scored]), targets[scored]
+    return hidden[:, :-1][scored], targets[scored]
 
 
 def shared_tokens(ids: torch.Tensor, labels: torch.Tensor) -> int:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
-from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
@@ -21,7 +20,7 @@ from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.layers import quick_layers
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
-from finetune.training.step import answer_logits, shared_tokens
+from finetune.training.step import answer_loss, shared_tokens
 from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
 
 
@@ -74,10 +73,10 @@ class AnswerTrainer(Trainer):
     ) -> Any:
         ids, labels = inputs["input_ids"], inputs["labels"]
         shared = shared_tokens(ids, labels) if self.shares_beginnings else 0
-        logits, targets = answer_logits(self.accelerator.unwrap_model(model), ids, labels, shared)
+        total, _, scored = answer_loss(self.accelerator.unwrap_model(model), ids, labels, shared)
         if model.training:
             self.row_tokens += int(inputs["lengths"].sum())
-        loss = cross_entropy(logits, targets, reduction="sum") / (num_items_in_batch or len(targets))
+        loss = total / (num_items_in_batch or scored)
         return (loss, {"loss": loss}) if return_outputs else loss
 
 
