@@ -39,6 +39,8 @@ RULES = f"""\
 3. Use the fine-tuned model if the {1 - ALPHA:.0%} interval of its gain lies above 0 and p is below {ALPHA:g}, and if
    it is ahead of every other alternative on the test rows too, with p below {ALPHA_OTHERS:g} for each.
 4. The alternative is enough if it is better by the same two measures, or if the interval rules out a gain of
+   {WORTHWHILE * 100:g} points. Where the strongest is beaten but another is not (rule 3), that other one is enough if the
+   interval of the gain over it, at {ALPHA:.0%} divided by the number of alternatives not chosen, rules out
    {WORTHWHILE * 100:g} points.
 5. Otherwise, if the interval reaches more than {WIDE * 100:g} points to either side: collect more data.
 6. Otherwise: no clear difference.
@@ -141,12 +143,22 @@ def decide(
     ahead = sure and low > 0
     others = [paired(tuned, test[other], name=other, seed=seed) for other in alternatives if other != name]
     rivals = [other for other in others if other.difference <= 0 or other.p_value >= ALPHA_OTHERS / max(models, 1)]
+    beaten = name
+    if ahead and rivals and (as_good := _as_good(tuned, test, rivals, len(others) * max(models, 1), seed)):
+        name = max(as_good, key=lambda other: chosen_on[other].mean())
+        pair = next(rival for rival in rivals if rival.against == name)
 
     if rows < FEWEST_ROWS:
         decision: Decision = "collect_more_data"
         so = f"but {rows} test row{'s are' if rows > 1 else ' is'} too few to decide on ({FEWEST_ROWS} are the least)"
     elif ahead and not rivals:
         decision, so = "use_fine_tuned", "so the gain is very unlikely to be luck"
+    elif name != beaten:
+        decision = _ENOUGH[name]
+        so = (
+            f"and a gain of {WORTHWHILE * 100:g} points or more is as good as ruled out. It did beat {NAMES[beaten]} "
+            f"({test[beaten].mean():.1%}), the strongest on the validation rows"
+        )
     elif sure and high < 0:
         decision, so = _ENOUGH[name], "so the fine-tuned model is worse, and that is very unlikely to be luck"
     elif high < WORTHWHILE:
@@ -155,7 +167,7 @@ def decide(
         decision, so = "collect_more_data", "so the interval is too wide to tell which of the two is better"
     else:
         decision, so = "no_clear_difference", "so this cannot be told from luck"
-    if ahead and rivals and rows >= FEWEST_ROWS:
+    if ahead and rivals and name == beaten and rows >= FEWEST_ROWS:
         close = " and ".join(f"{NAMES[rival.against]} ({test[rival.against].mean():.1%})" for rival in rivals)
         did = (
             "did better"
@@ -191,6 +203,15 @@ def decide(
     settled = not trustworthy or decision not in ("collect_more_data", "no_clear_difference")
     smallest = _detectable(tuned - test[name], ALPHA / looks, [chosen_on[other].mean() for other in alternatives])
     return Verdict(decision, reason, steps, ALPHA / looks, smallest, None if settled else needed), pair
+
+
+def _as_good(
+    tuned: np.ndarray, test: dict[str, np.ndarray], rivals: list[Paired], families: int, seed: int
+) -> list[str]:
+    """The alternatives over which a worthwhile gain is ruled out, at a level for all that validation did not choose."""
+    level = 1 - ALPHA / max(families, 1)
+    again = [paired(tuned, test[rival.against], name=rival.against, seed=seed, level=level) for rival in rivals]
+    return [pair.against for pair in again if pair.interval[1] < WORTHWHILE]
 
 
 def all_paired(scores: Scores, seed: int = 0) -> list[Paired]:
