@@ -222,6 +222,11 @@ def load_model(
         raise FinetuneError(
             f"The model in {folder.name} cannot be loaded: {error}", hint="Fetch it again, or take another base."
         ) from error
+    if kind == "cpu" and quantisation == "nf4":
+        # What was not packed still lies in the file as it was mapped, and would keep all of it in memory.
+        for parameter in model.parameters():
+            if parameter.is_floating_point():
+                parameter.data = parameter.data.clone()
     if quantisation == "nf4":
         if kind == "cpu" and (unpack or not trains):
             model = model.dequantize()

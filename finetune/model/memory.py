@@ -24,6 +24,10 @@ HEADROOM = 0.9
 PROCESS_BYTES = {"cpu": 900 * 1024**2, "cuda": 600 * 1024**2}
 
 
+# Logits that exist at one time: each takes some 14 bytes while its gradient is computed.
+CHUNK_LOGITS = {"cpu": 2**23, "cuda": 2**26}
+
+
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where a run computes: `kind` is "cuda" or "cpu"; memory in bytes, that of the card or of the machine."""
@@ -107,32 +111,67 @@ def shape_of(base: str, cache: Path | None = None) -> Shape | None:
     return Shape.from_config(folder / "config.json")
 
 
-def _parts(shape: Shape, recipe: Recipe, kind: str, tokens: int, rows: int, checkpointing: bool) -> dict[str, int]:
-    """Bytes of each part for `rows` rows of `tokens` tokens in one pass.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What one forward and backward pass holds: `rows` of `tokens` tokens, of which the first `shared` are the same in
+    all rows and computed once, and `scored` in each row are the answer's."""
+
+    rows: int
+    tokens: int
+    shared: int = 0
+    scored: int = 64
+
+    @property
+    def computed(self) -> int:
+        """Tokens that go through the layers."""
+        return self.rows * (self.tokens - self.shared) + self.shared if self.rows > 1 else self.tokens
+
+
+def parts(shape: Shape, recipe: Recipe, kind: str, of: Pass, checkpointing: bool) -> dict[str, int]:
+    """Bytes of each part of the peak, in a training with one pass of this size at a time.
 
     Weights: 4-bit NF4 with double quantisation takes 0.516 bytes a weight (Dettmers et al. 2023, QLoRA: 0.127 bits a
     parameter for the doubly quantised constants, blocks of 64), the rest two. LoRA weights are held in fp32 with a gradient and the
-    two moments of AdamW: 16 bytes. Activations: what autograd keeps of one block for one token, counted over the
-    tensors of a Llama block with LoRA on every linear layer (its inputs cast to fp32 and their dropped-out copies).
+    two moments of AdamW: 16 bytes. Activations: what the layers of `training/layers.py` keep for their backward pass,
+    in two bytes a value, with a byte a value for each mask of dropout. `tests/benchmarks/memory.py` measures it.
     """
     per_weight = 0.516 if recipe.quantisation == "nf4" else 2.0
-    kept = 4 * shape.hidden * 16 + 4 * shape.intermediate * 7 + 4 * shape.heads * shape.head_dim * 4
-    whole_block = kept * tokens * rows
-    boundary = 2 * shape.layers * shape.hidden * tokens * rows
-    # The head runs on the answer's positions alone: a handful a row, in bf16, fp32 and its gradient.
-    scored = rows * min(tokens, 64) * shape.vocabulary * 10
+    width, query, key, inner = (
+        shape.hidden,
+        shape.heads * shape.head_dim,
+        shape.kv_heads * shape.head_dim,
+        shape.intermediate,
+    )
+    # Inputs of the two norms and of the layers after them; of the attention q, k, v, its result and the same as the input
+    # of the layer after it; of the gated part its two inputs and the result.
+    kept = 2 * (4 * width + 3 * query + 2 * query + 3 * inner)
+    masks = 5 * width + query + inner if recipe.dropout else 0
+    low = 2 * 7 * recipe.rank
+    block = (kept + masks + low) * of.computed + 2 * 2 * key * of.rows * of.shared
+    boundary = 2 * width * shape.layers * of.computed
+    # In the backward pass of a layer: the gradients of the gated part and of its inputs.
+    passing = 2 * (3 * inner + 2 * width) * of.computed
+    weights = 2 * 2 * width * inner if recipe.quantisation == "nf4" else 0
+    logits = min(of.rows * of.scored, max(1, CHUNK_LOGITS[kind] // shape.vocabulary)) * shape.vocabulary
     return {
         "libraries": PROCESS_BYTES[kind],
         "base weights": int(per_weight * shape.linear_parameters + 2 * shape.embedding_parameters),
         "adapter and optimiser": 16 * shape.adapter_parameters(recipe.rank),
-        "activations": int(boundary + whole_block) if checkpointing else int(boundary + shape.layers * whole_block),
-        "one layer unpacked": 2 * shape.hidden * shape.intermediate if recipe.quantisation == "nf4" else 0,
-        "output layer": int(scored),
+        "activations": boundary + block if checkpointing else shape.layers * block,
+        "one layer at work": passing + weights,
+        "output layer": 14 * logits,
     }
 
 
 def estimate(
-    base: str, recipe: Recipe, where: Device, tokens: int | None = None, cache: Path | None = None
+    base: str,
+    recipe: Recipe,
+    where: Device,
+    tokens: int | None = None,
+    cache: Path | None = None,
+    *,
+    shared: int = 0,
+    scored: int = 64,
 ) -> Estimate | None:
     """Peak memory of training, and the largest micro-batch that fits; None for a model whose shape is not known.
 
@@ -140,6 +179,8 @@ def estimate(
         base: name, Hub name or folder.
         tokens: longest row in tokens; None takes the recipe's bound.
         cache: folder of fetched models.
+        shared: tokens that all rows begin with.
+        scored: tokens of the longest answer.
     """
     shape = shape_of(base, cache)
     if shape is None:
@@ -150,13 +191,15 @@ def estimate(
     for checkpointing in (False, True):
         rows = recipe.batch_size
         while rows >= 1:
-            parts = _parts(shape, recipe, where.kind, tokens, rows, checkpointing)
-            total = sum(parts.values())
+            # With checkpointing a pass computes every row whole.
+            of = Pass(rows, tokens, 0 if checkpointing else min(shared, tokens - 1), min(scored, tokens))
+            needed = parts(shape, recipe, where.kind, of, checkpointing)
+            total = sum(needed.values())
             if total <= available:
                 advice = "fits in one pass a step" if rows == recipe.batch_size and not checkpointing else (
                     f"fits with {rows} rows at a time" + (" and activations computed twice" if checkpointing else ""))  # fmt: skip
-                return Estimate(parts, total, available, True, rows, checkpointing, advice)
-            smallest = parts
+                return Estimate(needed, total, available, True, rows, checkpointing, advice)
+            smallest = needed
             rows //= 2
     total = sum(smallest.values())
     remedy = "take a smaller base or a smaller max_tokens"

@@ -9,12 +9,11 @@ from torch.nn.functional import cross_entropy
 
 from finetune.model.attention import masked_pass, prefix_cache, read_only
 from finetune.model.head import bare, hidden_states, logits_of
+from finetune.model.memory import CHUNK_LOGITS
 from finetune.training.batches import IGNORED
 
 # Fewer tokens than this are computed with each row: a pass of its own would cost more than it saves.
 FEWEST_SHARED = 8
-# Logits that exist at one time, on a CPU and on CUDA: each takes some 14 bytes while its gradient is computed.
-CHUNK_LOGITS = (2**23, 2**26)
 
 
 class AnswerLoss(torch.autograd.Function):
@@ -61,7 +60,7 @@ def answer_loss(
     """
     hidden, targets = answer_states(model, ids, labels, shared)
     vocabulary = bare(model).get_output_embeddings().weight.shape[0]
-    chunk = max(1, CHUNK_LOGITS[hidden.device.type == "cuda"] // vocabulary)
+    chunk = max(1, CHUNK_LOGITS[hidden.device.type] // vocabulary)
     total, right = AnswerLoss.apply(hidden, model, targets, chunk)
     return total, right, len(targets)
 
