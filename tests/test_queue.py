@@ -224,13 +224,13 @@ def test_runs_wait_in_the_order_of_their_start_and_say_where(tmp_path, make):
     # Before any of them has loaded: a place is kept from the start on.
     assert names(tmp_path) == ["second-2", "third-3", "fourth-4"]
     second, third, fourth = others
-    until(lambda: status(fourth).place == 3)
+    until(lambda: [status(run).place for run in others] == [1, 2, 3])
     found = status(fourth)
     assert (found.behind, found.of) == ("third-3", 3)
     assert found.message == "Waits for the GPU behind third-3, third of three."
     move(tmp_path, str(fourth.directory), "first")
     until(lambda: heard(second)[-1] == ("fourth-4", 2, 3))
-    assert heard(fourth)[-1] == ("first-1", 1, 3)
+    until(lambda: heard(fourth)[-1] == ("first-1", 1, 3))
     stop(first, 10)
     until(lambda: status(fourth).step)
     assert status(second).state == status(third).state == "queued"

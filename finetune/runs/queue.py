@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -106,6 +107,21 @@ class Line:
         number = [other.key for other in self.waiting].index(place.key)
         before = self.waiting[number - 1].name if number else self.at_work.name if self.at_work else None
         return Turn(before, number + 1, len(self.waiting))
+
+    def as_json(self) -> dict:
+        """`{"at_work": {"name", "run", "since"} | null, "waiting": [{"place", "name", "run", "since"}, …]}`.
+
+        `run` is the directory of the run, null for what is none; `since` is ISO, UTC: since when it has the device (null:
+        it takes it right now), or waits for it.
+        """
+        busy = self.at_work
+        return {
+            "at_work": busy and {"name": busy.name, "run": busy.directory, "since": _iso(busy.since)},
+            "waiting": [
+                {"place": number, "name": place.name, "run": place.directory, "since": _iso(place.since)}
+                for number, place in enumerate(self.waiting, start=1)
+            ],
+        }
 
     def find(self, wanted: str) -> Place:
         """The one that waits under this key, id, name, or directory.
@@ -256,6 +272,10 @@ def took(root: Path, place: Place) -> None:
     """Write down who has the device. It is true only while its lock is taken, and stays when that is given back."""
     told = {"holder": place.name, "directory": place.directory, "pid": os.getpid(), "since": time.time()}
     process.write_json(root / "gpu.json", told)
+
+
+def _iso(time: float | None) -> str | None:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds") if time else None
 
 
 def _holder(root: Path) -> AtWork:
