@@ -27,8 +27,18 @@ from finetune.evidence.money.cost import priced_of
 from finetune.evidence.money.prices import Prices
 from finetune.evidence.options import Options
 from finetune.evidence.systems import ALTERNATIVES
-from finetune.runs import store, supervise
-from finetune.show import comparison_lines, event_line, report_lines, run_line, verdict_lines
+from finetune.runs import queue, store, supervise
+from finetune.runs.recipes import Given, compare_recipes, fields, read_recipe, told
+from finetune.show import (
+    comparison_lines,
+    difference_lines,
+    event_line,
+    queue_lines,
+    record_lines,
+    report_lines,
+    run_line,
+    verdict_lines,
+)  # fmt: skip
 from finetune.training.recipe import Recipe, describe, parse_setting
 
 PATIENCE_SECONDS = 2.0
@@ -135,6 +145,24 @@ def _resume(options: argparse.Namespace) -> None:
         )
 
 
+def _queue(options: argparse.Namespace) -> None:
+    for to in ("first", "up", "down"):
+        if wanted := getattr(options, to):
+            queue.move(options.root, wanted, to)
+    line = queue.line_of(options.root)
+    _answer(options, line.as_json(), queue_lines(line))
+
+
+def _recipe_of(options: argparse.Namespace) -> None:
+    if options.run is None:
+        return _answer(options, {"fields": fields()}, [describe()])
+    run = store.open_run(options.run, options.root)
+    if options.other is None:
+        return _answer(options, run.record(), record_lines(run.record()))
+    found = compare_recipes(run, store.open_run(options.other, options.root))
+    _answer(options, found.as_json(), difference_lines(found))
+
+
 def _report(options: argparse.Namespace, recipe: Recipe) -> Report:
     data = options.data
     if data == ["-"]:
@@ -164,13 +192,21 @@ class _Progress:
             self.said = text
 
 
-def _recipe(options: argparse.Namespace) -> Recipe:
+def _recipe(options: argparse.Namespace, given: Given | None = None) -> Recipe:
+    """The recipe that was asked for; what wins over a given one is told."""
     changes: dict[str, Any] = dict(parse_setting(text) for text in options.set or [])
     for name, value in (("base", options.model), ("seed", options.seed), ("max_minutes", options.max_minutes)):
         if value is not None:
             changes[name] = value
-    named = changes.pop("preset", None)
-    return jobs.recipe_for(options.preset or named, **changes)
+    preset = changes.pop("preset", None)
+    preset = options.preset or preset
+    if given is None:
+        return jobs.recipe_for(preset, **changes)
+    preset, values = given.with_changes(preset, changes)
+    recipe = jobs.recipe_for(preset, **values)
+    for one in given.changed(recipe):
+        _say(f"{one.name} = {told(one.other)} instead of the recipe's {told(one.this)}")
+    return recipe
 
 
 def _keep_volume(options: argparse.Namespace) -> None:
@@ -180,11 +216,15 @@ def _keep_volume(options: argparse.Namespace) -> None:
 
 
 def _trained(options: argparse.Namespace, *, compare: bool) -> store.Run:
-    recipe = _recipe(options)
+    given = read_recipe(options.recipe) if options.recipe else None
+    recipe = _recipe(options, given)
     if compare:
         _keep_volume(options)
+    report = _report(options, recipe)
+    for sentence in given.remarks(report.as_json()["file"]["sha256"]) if given else ():
+        _say(sentence)
     return jobs.train(
-        _report(options, recipe),
+        report,
         recipe=recipe,
         root=options.root,
         directory=options.run_dir,
@@ -209,7 +249,11 @@ def _asked(options: argparse.Namespace, before: Options) -> Options | None:
 
 def _tell(event: dict) -> None:
     if line := event_line(event):
-        print(line, file=sys.stderr, flush=True)
+        _say(line)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _answer(options: argparse.Namespace, answer: dict, lines: Sequence[str]) -> None:
@@ -231,7 +275,8 @@ COMMANDS: dict[str, Command] = {
     "runs": _runs,
     "stop": _stop,
     "resume": _resume,
-    "recipe": lambda options: print(describe()),
+    "queue": _queue,
+    "recipe": _recipe_of,
 }
 
 

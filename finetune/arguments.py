@@ -107,6 +107,12 @@ def parser() -> argparse.ArgumentParser:
         command = add(name, help)
         add_data(command)
         command.add_argument("--run-dir", type=Path, metavar="DIR", help="place of this run; must not exist yet")
+        command.add_argument(
+            "--recipe",
+            type=Path,
+            metavar="FILE",
+            help="repeat the recipe.json of a run, or any JSON object of recipe fields; what is given beside it wins",
+        )
         if name == "run":
             add_asked(command)
     command = add("compare", "compare a trained run on its held-out rows")
@@ -134,5 +140,14 @@ def parser() -> argparse.ArgumentParser:
         "--grace", type=float, default=supervise.GRACE_SECONDS, metavar="SECONDS", help="time to save in"
     )
     add("resume", "go on with a stopped run").add_argument("run", help="id or directory")
-    commands.add_parser("recipe", help="the fields of a recipe, for --set").set_defaults(json=False)
+    command = add("queue", "who has the device and who waits for it; `stop RUN` takes a run out")
+    moves = command.add_mutually_exclusive_group()
+    for to, help in (
+        ("first", "let this run be the next"), ("up", "let it go before the one in front of it"),
+        ("down", "let the one behind it go first"),
+    ):  # fmt: skip
+        moves.add_argument(f"--{to}", metavar="RUN", help=help)
+    command = add("recipe", "the fields of a recipe, for --set; the recipe of a run; or what differs between two runs")
+    command.add_argument("run", nargs="?", help="id or directory; without it, the fields are listed")
+    command.add_argument("other", nargs="?", metavar="other", help="a second run to compare it with")
     return top

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from finetune.evidence.money.payback import lines as cost_lines
 from finetune.evidence.systems import NAMES
+from finetune.runs.queue import Line, place_words
+from finetune.runs.recipes import HASH_SHOWN, Compared, told
+from finetune.training.recipe import Recipe
 
 REASONS = 3  # of one finding; all of them with --json
 
@@ -46,7 +49,8 @@ def event_line(event: dict) -> str:
     """One event of a run, or nothing where it is of no interest on a terminal."""
     match event["kind"]:
         case "queued":
-            return f"waiting for the GPU behind {event.get('behind') or 'another run'}"
+            words = f", {words}" if (words := place_words(event.get("place"), event.get("of"))) else ""
+            return f"waiting for the GPU behind {event.get('behind') or 'another run'}{words}"
         case "plan":
             return "\n".join(
                 f"{choice['name']} = {choice['value']}  because {choice['reason']}" for choice in event["choices"]
@@ -106,3 +110,61 @@ def run_line(entry: dict) -> str:
     steps = f" {entry['step']}/{entry['steps']}" if entry["step"] is not None and entry["steps"] else ""
     decision = f" · {entry['decision'].replace('_', ' ')}" if entry["decision"] else ""
     return f"{entry['run']}  {entry['base']}  {entry['state']}{steps}{decision}  {entry['message']}".rstrip()
+
+
+def queue_lines(line: Line) -> list[str]:
+    """Who has the device, and who waits for it."""
+    if line.at_work is None:
+        return ["Nobody is at work, and nobody waits."]
+    lines = [f"at work  {line.at_work.name or 'another run'}"]
+    lines += [f"{number:>7}  {place.name}" for number, place in enumerate(line.waiting, start=1)]
+    return lines if line.waiting else [*lines, "Nobody waits."]
+
+
+def record_lines(record: dict) -> list[str]:
+    """The recipe of a run, a field a line, then what the run recorded beside it."""
+    data = record.get("data") or {}
+    beside = {
+        "made": f"{record.get('name', '')}, {record['created'][:19].replace('T', ' ')} UTC",
+        "task": record["task"],
+        "data": f"{data.get('name')}, SHA-256 {data.get('sha256')}",
+        "versions": ", ".join(f"{name} {version}" for name, version in (record.get("versions") or {}).items()),
+    }
+    fields = Recipe.from_json(record).as_json()
+    return [f"{name:<18}{told(value)}" for name, value in (fields | beside).items()]
+
+
+def difference_lines(found: Compared) -> list[str]:
+    """Two recipes side by side, only what differs; then the data, the versions and what came of both."""
+    rows = [("", found.this, found.other), *((one.name, told(one.this), told(one.other)) for one in found.fields)]
+    lines = _columns(rows) if found.fields else [f"The recipes of {found.this} and {found.other} are the same."]
+    lines += ["", *data_sentences(found)]
+    if found.versions:
+        lines += ["", *_columns([(one.name, told(one.this), told(one.other)) for one in found.versions])]
+    if found.verdict:
+        rows = [
+            ("verdict", *(str(decision).replace("_", " ") for decision in (found.verdict.this, found.verdict.other)))
+        ]
+        rows += [(NAMES.get(one.name, one.name), _percent(one.this), _percent(one.other)) for one in found.scores]
+        lines += ["", *_columns(rows)]
+    return lines
+
+
+def data_sentences(found: Compared) -> list[str]:
+    """Whether both runs had the same data, and where the libraries did not differ, that."""
+    this, other = found.data.this, found.data.other
+    if found.same_data:
+        said = [f"The data is the same: {this['name']}, SHA-256 {str(this['sha256'])[:HASH_SHOWN]}."]
+    else:
+        one, two = (f"{data['name']}, SHA-256 {str(data['sha256'])[:HASH_SHOWN]}" for data in (this, other))
+        said = [f"The data is not the same: {one}; {two}."]
+    return said if found.versions else [*said, "The versions of the libraries are the same."]
+
+
+def _percent(score: float | None) -> str:
+    return "–" if score is None else f"{score:.1%}"
+
+
+def _columns(rows: list[tuple[str, str, str]]) -> list[str]:
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    return [f"{name:<{first}}  {this:<{second}}  {other}".rstrip() for name, this, other in rows]

@@ -65,7 +65,8 @@ def main() -> None:
         with lease(
             run.root,
             run.id,
-            on_wait=lambda behind: log.emit("queued", behind=behind),
+            directory=directory,
+            on_wait=lambda turn: log.emit("queued", behind=turn.behind, place=turn.number, of=turn.of),
             should_stop=lambda: stopped,
             poll_seconds=0.02,
         ):

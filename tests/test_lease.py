@@ -25,7 +25,7 @@ def test_the_lease_is_handed_on_and_its_holder_told_anew(tmp_path):
     inside = threading.Event()
 
     def wait():
-        with lease(tmp_path, "last", on_wait=told.append, poll_seconds=0.01):
+        with lease(tmp_path, "last", on_wait=lambda turn: told.append(turn.behind), poll_seconds=0.01):
             inside.set()
 
     with lease(tmp_path, "first"):

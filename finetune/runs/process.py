@@ -14,22 +14,16 @@ TOLERANCE_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Worker:
-    """One start of a run's worker.
+class Process:
+    """One process, and no later one with its number.
 
     Attributes:
-        pid: its process number, which is also the number of its process group and session.
+        pid: its process number.
         process_start: seconds from the machine's boot to its start, see `process_start`.
-        phase: what it was started for, "train" or "compare".
-        events_offset: size of `events.jsonl` at its start in bytes; what stands before was said by an earlier worker.
-        stop_asked: unix time at which a stop was asked for.
     """
 
     pid: int
     process_start: float
-    phase: str
-    events_offset: int
-    stop_asked: float | None = None
 
     def exists(self) -> bool:
         """Whether this very process is still in the system's table, be it as a zombie; not another with its number."""
@@ -40,10 +34,32 @@ class Worker:
 
     def alive(self) -> bool:
         """Whether it runs. A zombie does not."""
+        return self.exists() and self._condition() not in (None, psutil.STATUS_ZOMBIE)
+
+    def suspended(self) -> bool:
+        """Whether somebody has halted it (Ctrl-Z, a debugger): it lives, and does nothing."""
+        return self._condition() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
+
+    def _condition(self) -> str | None:
         try:
-            return self.exists() and psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE
+            return psutil.Process(self.pid).status()
         except psutil.NoSuchProcess:
-            return False
+            return None
+
+
+@dataclass(frozen=True)
+class Worker(Process):
+    """One start of a run's worker, which leads a process group and a session of its own.
+
+    Attributes:
+        phase: what it was started for, "train" or "compare".
+        events_offset: size of `events.jsonl` at its start in bytes; what stands before was said by an earlier worker.
+        stop_asked: unix time at which a stop was asked for.
+    """
+
+    phase: str
+    events_offset: int
+    stop_asked: float | None = None
 
 
 def process_start(pid: int) -> float:

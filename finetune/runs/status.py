@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from finetune.runs import events, process
+from finetune.runs.queue import place_words
 
 if TYPE_CHECKING:
     from finetune.runs.store import Run
@@ -22,7 +23,8 @@ class Status:
         step, steps: of the phase it is in (optimiser steps while it trains); None before the first.
         loss: training loss of the last step; None while it compares.
         eta_seconds: time left in this phase.
-        behind: whom a queued run waits for, where known.
+        behind: whom a queued run waits for, where known: the one right before it in the line.
+        place, of: where a queued run stands in the line (1 is the next), and how many wait.
         message: one sentence, where there is something to say.
         hint: what to do, or what is known.
     """
@@ -33,6 +35,8 @@ class Status:
     loss: float | None = None
     eta_seconds: float | None = None
     behind: str | None = None
+    place: int | None = None
+    of: int | None = None
     message: str = ""
     hint: str = ""
 
@@ -70,8 +74,10 @@ def _said(run: Run, phase: str, log: list[dict]) -> Status | None:
     for event in log:
         match event["kind"]:
             case "queued":
-                behind = event.get("behind")
-                now = Status("queued", behind=behind, message=f"Waits for the GPU behind {behind or 'another run'}.")
+                behind, place, of = event.get("behind"), event.get("place"), event.get("of")
+                words = f", {words}" if (words := place_words(place, of)) else ""
+                message = f"Waits for the GPU behind {behind or 'another run'}{words}."
+                now = Status("queued", behind=behind, place=place, of=of, message=message)
             case "started":
                 now = Status(_at_work(event.get("phase", phase)))
             case "progress":

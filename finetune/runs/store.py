@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from finetune.dataset.report import Report
 
 __all__ = [
+    "RECORDED",
     "Part",
     "Run",
     "Status",
@@ -38,11 +39,14 @@ __all__ = [
     "model_cache",
     "open_run",
     "status",
+    "versions",
 ]
 
 Part = Literal["train", "validation", "test"]
 
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "gradio")
+# What the record of a run has beside the fields of its recipe.
+RECORDED = frozenset({"name", "created", "root", "task", "labels", "data", "compare", "versions"})
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ def create(
         "labels": list(report.labels),
         "data": {"name": inspected["file"]["name"], "sha256": inspected["file"]["sha256"]},
         "compare": compare,
-        "versions": _versions(),
+        "versions": versions(),
     }
     draft: Path | None = None
     try:
@@ -277,7 +281,8 @@ def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "run"
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Python and the libraries that a run depends on, as they are installed here."""
     found = {"python": platform.python_version()}
     for library in LIBRARIES:
         try:

@@ -1,8 +1,7 @@
-"""A run as a process: started apart from the page, stopped, resumed, and kept in line for the one GPU. (POSIX.)"""
+"""A run as a process: started apart from the page, stopped, resumed, and given the one GPU in its turn. (POSIX.)"""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -20,11 +19,12 @@ import psutil
 from filelock import FileLock, Timeout
 
 from finetune.errors import FinetuneError
-from finetune.runs import process
+from finetune.runs import process, queue
 from finetune.runs.process import Worker, process_start
+from finetune.runs.queue import Place, Turn
 from finetune.runs.store import Run, status
 
-__all__ = ["WORKER", "WaitStopped", "alive", "lease", "process_start", "resume", "start", "stop"]
+__all__ = ["WORKER", "WaitStopped", "alive", "cancel", "lease", "process_start", "resume", "start", "stop"]
 
 WORKER: tuple[str, ...] = (sys.executable, "-m", "finetune.training.worker")
 
@@ -33,6 +33,7 @@ LOCK_SECONDS = 60.0
 GRACE_SECONDS = 600.0
 LAST_BREATH_SECONDS = 15.0  # from a worker's last event to its end: torch takes a while to let go of a GPU
 LOOK_SECONDS = 0.05
+LOOK_AT_LINE_SECONDS = 5.0
 
 
 class WaitStopped(Exception):
@@ -54,7 +55,8 @@ def start(
 ) -> int:
     """Start the run's worker, `COMMAND RUN_DIR --phase PHASE [--resume]`, in a session of its own.
 
-    The worker outlives the caller. Its output is appended to `worker.log`; its working directory is the run's.
+    The worker outlives the caller. Its output is appended to `worker.log`; its working directory is the run's. It stands
+    in line for the device from now on: who was started first comes first, however long each takes to load.
 
     Returns:
         Its process number.
@@ -72,7 +74,7 @@ def start(
                 hint="Follow it, or stop it first.",
             )
         offset = run.events_path.stat().st_size if run.events_path.exists() else 0
-        with run.log_path.open("ab") as log:
+        with run.log_path.open("ab") as log, queue.changing(run.root) as line:
             child = subprocess.Popen(
                 [*command, str(run.directory), "--phase", phase, *(["--resume"] if resume else [])],
                 stdin=subprocess.DEVNULL,
@@ -82,7 +84,8 @@ def start(
                 env=_environment(),
                 start_new_session=True,
             )
-        process.record(run.directory, Worker(child.pid, process_start(child.pid), phase, offset))
+            process.record(run.directory, Worker(child.pid, process_start(child.pid), phase, offset))
+            line.enter(Place.of(run.id, child.pid, run.directory))
     # A child that has ended stays a zombie until its parent has asked for its end.
     threading.Thread(target=child.wait, name=f"end of {run.id}", daemon=True).start()
     return child.pid
@@ -119,19 +122,38 @@ def stop(run: Run, grace_seconds: float = GRACE_SECONDS, *, wait: bool = True) -
         FinetuneError: the process does not even end on SIGKILL (with `wait` alone).
     """
     with _alone(run):
-        worker = process.recorded(run.directory)
-        if worker is None or not worker.alive():
-            return
-        process.record(run.directory, replace(worker, stop_asked=time.time()))
-        _signal_group(worker, signal.SIGTERM)
-    if wait:
-        if not _end(worker, grace_seconds):
-            raise FinetuneError(
-                f"The process {worker.pid} of run {run.id} does not end.",
-                hint="A driver holds it: look at it with your system's tools, or restart the machine.",
-            )
-    else:
-        threading.Thread(target=_end, args=(worker, grace_seconds), name=f"stop of {run.id}", daemon=True).start()
+        worker = _ask_to_stop(run)
+    if worker is None:
+        return
+    if not wait:
+        _end_later(run, worker, grace_seconds)
+    elif not _end(worker, grace_seconds):
+        raise FinetuneError(
+            f"The process {worker.pid} of run {run.id} does not end.",
+            hint="A driver holds it: look at it with your system's tools, or restart the machine.",
+        )
+
+
+def cancel(root: Path, wanted: str, grace_seconds: float = GRACE_SECONDS) -> Run:
+    """Stop a run that waits for the device, and none that has got it meanwhile. Returns at once.
+
+    Args:
+        wanted: key of its place, id, or directory.
+
+    Raises:
+        FinetuneError: it does not wait (any more), or it is no run.
+    """
+    place = queue.line_of(root).find(wanted)
+    if place.directory is None:
+        raise FinetuneError(f"“{place.name}” is not a run.", hint="End it where it was started.")
+    run = Run(Path(place.directory))
+    with _alone(run), queue.changing(root) as standing:
+        # Whoever takes the device needs this lock too: what still waits now cannot have begun when it is told.
+        standing.leave(standing.line().find(place.key))
+        worker = _ask_to_stop(run)
+    if worker is not None:
+        _end_later(run, worker, grace_seconds)
+    return run
 
 
 @contextmanager
@@ -139,53 +161,70 @@ def lease(
     root: Path,
     holder: str,
     *,
-    on_wait: Callable[[str | None], None] | None = None,
+    directory: Path | None = None,
+    ahead: bool = False,
+    on_wait: Callable[[Turn], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
     poll_seconds: float = 0.5,
 ) -> Iterator[None]:
-    """Hold the GPU for the time of the block, after waiting for whoever has it.
+    """Hold the GPU for the time of the block, after waiting for whoever has it and for all who came before.
 
-    It is a lock of the operating system: it falls free when its holder dies, however that happens.
+    It is a lock of the operating system: it falls free when its holder dies, however that happens. Who may try for it
+    next is said by the line (`runs.queue`).
 
     Args:
         root: one lease for all runs of a root, `gpu.lock`; `gpu.json` says who took it last.
         holder: what others are told they wait behind, the run's id for instance.
-        on_wait: called with the present holder when the wait begins and when the holder changes (None: unknown yet).
-        should_stop: asked while waiting.
+        directory: of the run, where it is the run itself that waits.
+        ahead: goes before all who wait, behind the one at work alone: for what a person waits for and takes seconds.
+        on_wait: called with the place in the line when the wait begins, and whenever that place changes.
+        should_stop: asked before each try.
         poll_seconds: time between two tries.
 
     Raises:
         WaitStopped: `should_stop` said yes before the lease was free.
     """
-    root.mkdir(parents=True, exist_ok=True)
     # A generator that the page iterates may end in another thread than the one it began in.
     lock = FileLock(root / "gpu.lock", thread_local=False)
-    told: list[str | None] = []
-    while True:
-        try:
-            lock.acquire(timeout=0)
-            break
-        except Timeout:
-            if should_stop and should_stop():
-                raise WaitStopped from None
-            behind = _holder(root)
-            if on_wait and told != [behind]:
-                told = [behind]
-                on_wait(behind)
-            time.sleep(poll_seconds)
+    place, told = Place.of(holder, os.getpid(), directory, ahead=ahead), None
     try:
-        # It stays when the lease is given back, as it does when its holder is killed: it says who has the GPU only
-        # while the lock is taken. Removing it would tell those who wait, for a moment, that nobody is known.
-        process.write_json(root / "gpu.json", {"holder": holder, "pid": os.getpid(), "since": time.time()})
+        while True:
+            if should_stop and should_stop():
+                raise WaitStopped
+            try:
+                if (turn := _try(root, lock, place)) is None:
+                    break
+            except Timeout:
+                turn = told  # the line could not be looked at just now
+            if on_wait and turn is not None and turn != told:
+                told = turn
+                on_wait(turn)
+            time.sleep(poll_seconds)
+    except BaseException:
+        lock.release()
+        with suppress(OSError), queue.changing(root) as line:
+            line.leave(place)
+        raise
+    try:
         yield
     finally:
         lock.release()
 
 
-def _holder(root: Path) -> str | None:
-    try:
-        return json.loads((root / "gpu.json").read_text(encoding="utf-8"))["holder"]
-    except (OSError, ValueError, KeyError):
+def _try(root: Path, lock: FileLock, place: Place) -> Turn | None:
+    """Take the device if it is free and this one's turn; else where it stands. Raises Timeout where the line is held."""
+    with queue.changing(root, timeout=LOOK_AT_LINE_SECONDS) as line:
+        line.enter(place)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return line.line(free=False).turn_of(place)
+        upcoming = line.next()
+        if upcoming is None or upcoming.key != place.key:
+            lock.release()
+            return line.line(free=True).turn_of(place)
+        line.leave(place)
+        queue.took(root, place)
         return None
 
 
@@ -207,6 +246,20 @@ def _environment() -> dict[str, str]:
     if source not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         changes["PYTHONPATH"] = os.pathsep.join(filter(None, (source, os.environ.get("PYTHONPATH"))))
     return os.environ | changes
+
+
+def _ask_to_stop(run: Run) -> Worker | None:
+    """The living worker, which has been asked to stop; None where there is none."""
+    worker = process.recorded(run.directory)
+    if worker is None or not worker.alive():
+        return None
+    process.record(run.directory, replace(worker, stop_asked=time.time()))
+    _signal_group(worker, signal.SIGTERM)
+    return worker
+
+
+def _end_later(run: Run, worker: Worker, grace_seconds: float) -> None:
+    threading.Thread(target=_end, args=(worker, grace_seconds), name=f"stop of {run.id}", daemon=True).start()
 
 
 def _end(worker: Worker, grace_seconds: float) -> bool:

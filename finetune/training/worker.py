@@ -16,6 +16,7 @@ from pathlib import Path
 from finetune.errors import FinetuneError
 from finetune.runs.events import EventLog
 from finetune.runs.process import process_start
+from finetune.runs.queue import Turn
 from finetune.runs.store import Run, open_run
 from finetune.runs.supervise import WaitStopped, lease
 
@@ -58,10 +59,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _work(run: Run, phase: str, resume: bool, log: EventLog) -> None:
-    def waits(behind: str | None) -> None:
-        log.emit("queued", behind=behind)
+    def waits(turn: Turn) -> None:
+        log.emit("queued", behind=turn.behind, place=turn.number, of=turn.of)
 
-    with lease(run.root, run.id, on_wait=waits, should_stop=stop_asked):
+    with lease(run.root, run.id, directory=run.directory, on_wait=waits, should_stop=stop_asked):
         log.emit("started", phase=phase, pid=os.getpid(), process_start=process_start(os.getpid()), resume=resume)
         goes_on = True
         if phase == "train":

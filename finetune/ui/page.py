@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -9,7 +10,7 @@ import gradio as gr
 from finetune.dataset.reading.records import MAX_BYTES
 from finetune.errors import FinetuneError
 from finetune.runs.store import default_root, model_cache
-from finetune.ui import api, desk, earlier, preview, strip, train, upload
+from finetune.ui import api, desk, earlier, preview, queue, recipes, strip, train, upload
 from finetune.ui.compare import tab as compare
 from finetune.ui.notice import sentence
 from finetune.ui.story import Story, story_of
@@ -91,10 +92,12 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
             with gr.Tab("Preview", id="preview") as preview_tab:
                 pre = preview.build(data, model_cache(root))
             with gr.Tab("Train", id="train") as train_tab:
+                line_up = queue.build(root)
                 tr = train.build(data, run, root, base)
                 with gr.Accordion("Earlier runs", open=False, visible=False, elem_id="earlier") as earlier_fold:
                     earlier_runs = gr.Radio(show_label=False, container=False, elem_classes="rows")
                     earlier_problems = gr.HTML()
+                    again = recipes.build(run, root, tr)
             with gr.Tab("Compare", id="compare"):
                 co = compare.build(run, root)
         private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
@@ -148,24 +151,27 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
             tab = gr.Tabs(selected="train") if wanted or kept else gr.skip()
             return {run: wanted or kept or earlier.living(root), tabs: tab}
 
-        def list_earlier(run_id: str) -> dict:
+        def list_earlier(run_id: str, *, opened: bool = False) -> dict:
             found, problems = earlier.choices(root)
             ids = [name for _, name in found]
             return {
                 earlier_fold: gr.Accordion(visible=bool(found or problems)),
                 earlier_runs: gr.Radio(choices=found, value=run_id if run_id in ids else None),
                 earlier_problems: problems,
-            }
+            } | again.offer(found, run_id, opened=opened)
 
         following = [seen, line.line, missing, timer, *tr.shown(), *co.shown()]
-        listed = [earlier_fold, earlier_runs, earlier_problems]
+        listed = [earlier_fold, earlier_runs, earlier_problems, *again.offered()]
         page.load(tr.machine, None, [tr.base, tr.other, tr.preset, tr.minutes, tr.need, *tr.more.values()], **private)
         page.load(arrive, [remembered], [run, tabs], **private)
         run.change(attach, [run], [run, remembered, address, tr.paused, *following], **private).then(
-            list_earlier, [run], listed, **private
+            partial(list_earlier, opened=True), [run], listed, **private
         )
         address.change(None, [address], None, js=ADDRESS, api_visibility="private")
         timer.tick(follow, [run, seen, tr.paused], following, queue=False, **private)
+        timer.tick(line_up.follow, [line_up.shown], line_up.outputs(), queue=False, **private)
+        # Whoever looks at this tab sees who waits, with or without a run of their own.
+        train_tab.select(lambda: gr.Timer(active=True), None, [timer], **private)
         tr.paused.input(follow, [run, seen, tr.paused], following, queue=False, **private)
         train_tab.select(None, None, None, js=LOG_END, api_visibility="private")
         address.change(None, None, None, js=LOG_END, api_visibility="private")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from finetune.runs.queue import place_words
 from finetune.runs.store import Status
 from finetune.ui.notice import escape
 from finetune.ui.story import Story, clock
@@ -14,7 +15,8 @@ GIB = 1024**3
 def bar(story: Story, found: Status) -> str:
     """The progress bar of the phase that the run is in, with the numbers that matter."""
     if found.state == "queued":
-        behind = f"Waiting for {found.behind}: one run at a time has the device." if found.behind else "Waiting."
+        words = f", {words}" if (words := place_words(found.place, found.of)) else ""
+        behind = f"Waiting for {found.behind}{words}: one run at a time has the device." if found.behind else "Waiting."
         return _bar(0.0, [behind], waiting=True)
     if found.state == "finished":
         return _bar(1.0, ["done"])

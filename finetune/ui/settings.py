@@ -63,7 +63,11 @@ def presets() -> list[tuple[str, str]]:
 
 def values_of(preset: str, names: list[str]) -> dict[str, object]:
     """What a preset puts into the fields of this form."""
-    recipe = Recipe.from_preset(preset)
+    return form_of(Recipe.from_preset(preset), names)
+
+
+def form_of(recipe: Recipe, names: list[str]) -> dict[str, object]:
+    """What a recipe puts into the fields of this form."""
     return {name: getattr(recipe, name) for name in names}
 
 

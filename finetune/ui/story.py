@@ -7,6 +7,7 @@ import time
 from functools import lru_cache
 from pathlib import Path
 
+from finetune.runs.queue import place_words
 from finetune.runs.store import Run, Status, find_run, status
 
 
@@ -85,7 +86,8 @@ def _line(event: dict) -> str:
     """The event in words; nothing for those that the curves and the bar show."""
     kind = event["kind"]
     if kind == "queued":
-        return f"waits for {event['behind']}" if event.get("behind") else "waits for its turn"
+        words = f", {words}" if (words := place_words(event.get("place"), event.get("of"))) else ""
+        return f"waits for {event['behind']}{words}" if event.get("behind") else "waits for its turn"
     if kind == "started":
         return f"started on {event['device']}" if event.get("device") else "started"
     if kind == "evaluated":

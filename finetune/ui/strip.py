@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from finetune.evidence.report.plain import VERDICT
+from finetune.runs.queue import place_words
 from finetune.runs.store import Status
 from finetune.ui.notice import escape
 from finetune.ui.story import Story, where
@@ -53,7 +54,7 @@ def build() -> Strip:
 
 def _facts(story: Story, found: Status) -> list[str]:
     if found.state == "queued" and found.behind:
-        return [f"waiting for {found.behind}"]
+        return [f"waiting, {words}" if (words := place_words(found.place, found.of)) else f"waiting for {found.behind}"]
     if found.state in ("running", "stopping", "comparing"):
         numbers = where(found)
         word = [] if found.state == "running" and numbers else [STATES[found.state]]

@@ -16,6 +16,7 @@ from finetune.evidence.answering import metric_of
 from finetune.evidence.models.cached import Models
 from finetune.evidence.options import Options
 from finetune.evidence.systems import FINE_TUNED
+from finetune.runs.queue import Turn
 from finetune.runs.store import Run
 
 
@@ -94,8 +95,9 @@ class Progress:
         self.text, self.rows, self.done = "Loading the model", rows, 0
         self.stop_asked_for()
 
-    def behind(self, holder: str | None) -> None:
-        self.text = f"Waiting for {holder or 'another run'}"
+    def behind(self, turn: Turn) -> None:
+        words = f", {turn.words}" if turn.words else ""
+        self.text = f"Waiting for {turn.behind or 'another run'}{words}"
         self.stop_asked_for()
 
     def stop_asked_for(self) -> bool:

@@ -11,6 +11,7 @@ from finetune.errors import FinetuneError
 from finetune.evidence.models.question import questions
 from finetune.evidence.systems import FINE_TUNED
 from finetune.model import memory
+from finetune.runs.queue import Turn
 from finetune.runs.store import Run
 from finetune.runs.supervise import WaitStopped, lease
 from finetune.training.session import prompt_of
@@ -49,11 +50,13 @@ def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -
     try:
         behind: list[str | None] = []
 
-        def busy(holder: str | None) -> None:
-            behind.append(holder)
+        def busy(turn: Turn) -> None:
+            behind.append(turn.behind)
 
         try:
-            with lease(run.root, f"a prompt to {run.id}", on_wait=busy, should_stop=lambda: len(behind) > 0):
+            waits = {"on_wait": busy, "should_stop": lambda: len(behind) > 0}
+            # Before all who wait: it takes seconds, and a person sits before it.
+            with lease(run.root, f"a prompt to {run.id}", ahead=True, **waits):
                 prompts, tuned = [one.prompt for one in asked.values()], [name == FINE_TUNED for name in asked]
                 # Closed with this iterator, and not when the garbage collector comes by: the lease is given back then.
                 with contextlib.closing(_pair(run).stream_many(prompts, tuned, most)) as growing:
