@@ -14,12 +14,16 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from finetune.dataset.example import Example
 from finetune.model.head import hidden_states, logits_of
-from finetune.model.prompt import Encoded
+from finetune.model.prompt import Encoded, Prompt
+from finetune.training import loggers
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
+from finetune.training.looking import Looker
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
+from finetune.training.samples import Samples
 from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
 
 
@@ -60,6 +64,7 @@ class AnswerTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
     row_tokens = 0  # real tokens trained on by this process, padding not counted
+    watch: Watch
 
     def __init__(self, *args: Any, seed: int, pad: int, **kwargs: Any):
         super().__init__(*args, data_collator=lambda rows: collate(rows, pad), **kwargs)
@@ -83,6 +88,10 @@ class AnswerTrainer(Trainer):
         loss = cross_entropy(logits, targets, reduction="sum") / (num_items_in_batch or len(targets))
         return (loss, {"loss": loss}) if return_outputs else loss
 
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """A look at the validation rows, see `Watch.look`."""
+        return self.watch.look()
+
 
 def train(
     model: Any,
@@ -97,6 +106,9 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     resume: Path | None = None,
     before: dict | None = None,
+    prompt: Prompt | None = None,
+    examples: Sequence[Example] = (),
+    per_second: float | None = None,
 ) -> Trained:
     """Train an adapter and save it to `directory/adapter`.
 
@@ -106,26 +118,39 @@ def train(
         directory: of the run; checkpoints go to `directory/checkpoints`.
         pad: token id that fills shorter rows.
         emit: takes a kind of event and its fields.
-        should_stop: asked after each step.
+        should_stop: asked after each step, and after each pass of a look.
         resume: checkpoint to go on from.
         before: seconds and tokens of the parts before the resume.
+        prompt: of the run, by which a look scores labels and answers; None: tokens are counted alone.
+        examples: the validation rows as texts, for the answers at each look.
+        per_second: price of a second on this machine.
     """
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)
-    watch = Watch(recipe, plan, emit, should_stop, before or {})
+    watch = Watch(recipe, plan, emit, should_stop, before or {}, per_second)
+    watch.looker = Looker(
+        adapted,
+        prompt,
+        plan,
+        validation=validation,
+        training=rows,
+        pad=pad,
+        logits=answer_logits,
+        should_stop=should_stop,
+    )
+    watch.samples = Samples(watch.looker, validation, examples, recipe.max_new_tokens) if examples else None
     trainer = AnswerTrainer(
         model=adapted,
         args=_arguments(recipe, plan, directory),
         train_dataset=_dataset(rows),
-        # Sorted, so that a look pads little.
-        eval_dataset=_dataset(sorted(validation, key=len)),
+        eval_dataset=_dataset(validation[:1]),  # it must have one to look at all; the looks are the Watch's
         callbacks=[watch],
         seed=recipe.seed,
         pad=pad,
     )
     # It would print every log line a second time, as a dictionary.
     trainer.remove_callback(PrinterCallback)
-    watch.trainer = trainer
+    watch.trainer, trainer.watch = trainer, watch
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds, tokens = watch.seconds, watch.tokens
     kept = _keep(trainer, watch, directory)
@@ -168,7 +193,6 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
         num_train_epochs=recipe.epochs,
         max_steps=plan.steps,
         per_device_train_batch_size=plan.micro_batch,
-        per_device_eval_batch_size=max(plan.micro_batch, 8),
         gradient_accumulation_steps=plan.accumulation,
         activation_checkpointing=plan.checkpointing,
         learning_rate=plan.learning_rate,
@@ -188,9 +212,10 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
         save_total_limit=2,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        prediction_loss_only=True,
         remove_unused_columns=False,
-        report_to="none",
+        report_to=loggers.prepare(recipe.log_to, directory),
+        run_name=directory.name,
+        project="finetune",
         disable_tqdm=True,
         seed=recipe.seed,
         dataloader_pin_memory=plan.device == "cuda",
