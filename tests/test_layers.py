@@ -20,6 +20,7 @@ HEAVY = {
     "finetune.training.step",
     "finetune.training.train",
     "finetune.training.batches",
+    "finetune.training.looking",
     "finetune.training.watch",
     "finetune.model.attention",
     "finetune.evidence.models.decoding",

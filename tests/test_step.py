@@ -103,7 +103,7 @@ def test_the_loss_in_chunks_is_that_of_all_logits(adapted, chunk):
 
 def test_the_loss_of_rows_without_an_answer_is_nothing(adapted):
     model, (ids, labels) = adapted(), batch()
-    total, right, count = answer_loss(model, ids, torch.full_like(labels, IGNORED))
+    total, right, count = answer_loss(model, ids, torch.full_like(labels, IGNORED), share=True)
     total.backward()
     assert (float(total.detach()), int(right), count) == (0.0, 0, 0)
 

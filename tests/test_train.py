@@ -196,8 +196,8 @@ def test_early_stopping_ends_when_looks_get_no_better(tiny_model, tmp_path):
 def test_a_diverged_training_ends_with_a_sentence(tiny_model, tmp_path, monkeypatch):
     from finetune.training import train as training
 
-    def broken(*given):
-        total, right, count = answer_loss(*given)
+    def broken(*given, **named):
+        total, right, count = answer_loss(*given, **named)
         return total * float("nan"), right, count
 
     monkeypatch.setattr(training, "answer_loss", broken)

@@ -11,6 +11,7 @@ from finetune.errors import FinetuneError
 
 Preset = Literal["pilot", "standard", "thorough"]
 Quantisation = Literal["nf4", "none"]
+LogTo = Literal["none", "tensorboard", "trackio", "wandb"]
 
 
 def _parameter(default: Any, help: str, low: float | None = None, high: float | None = None, more: bool = True) -> Any:
@@ -55,6 +56,7 @@ class Recipe:
     test_share: float = _parameter(0.15, "share of the rows held out for the verdict", 0.02, 0.6, more=False)
     seed: int = _parameter(0, "seed of the split, the adapter and the order of the rows", 0, 2**31 - 1)
     instruction: str = _parameter("", "the instruction put before every input; empty takes one made from the task")
+    log_to: LogTo = _parameter("none", "where the course of the training is logged too, if that library is installed")
 
     def __post_init__(self) -> None:
         hints = get_type_hints(Recipe)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.model import base, memory
 from finetune.model.prompt import Encoded, Prompt
 from finetune.runs.store import Run, model_cache
-from finetune.training.plan import choose_rows, make_plan, rows_of_a_look
+from finetune.training import expected, loggers, recover
+from finetune.training.plan import Plan, choose_rows, make_plan, rows_of_a_look
+
+if TYPE_CHECKING:
+    from finetune.training.train import Trained
 
 
 def prompt_of(run: Run) -> Prompt:
@@ -29,6 +33,7 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         FinetuneError: the base cannot be had, or does not fit.
     """
     recipe, record = run.recipe(), run.record()
+    loggers.check(recipe.log_to)
     cache = model_cache(run.root)
     emit("log", text=f"looking for the base {recipe.base}")
     folder = base.resolve(recipe.base, cache)
@@ -54,28 +59,48 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     estimate = memory.estimate(str(folder), recipe, device, longest)
     if estimate and not estimate.fits:
         raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.")
-    began = time.monotonic()
-    model = base.load_model(
-        folder, kind=device.kind, dtype=base.precision(device.kind)[0], quantisation=recipe.quantisation, trains=True
-    )
-    emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
+
+    def load() -> Any:
+        began = time.monotonic()
+        model = base.load_model(
+            folder,
+            kind=device.kind,
+            dtype=base.precision(device.kind)[0],
+            quantisation=recipe.quantisation,
+            trains=True,
+        )
+        emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
+        return model
+
+    # Handed over to the first attempt: a name that stayed here would keep the model beside that of a second one.
+    loaded = [load()]
     plan = make_plan(
-        recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model.config.model_type,
+        recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=loaded[0].config.model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
     )  # fmt: skip
-    emit(
-        "plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps, revision=base.revision(folder)
-    )
+    pad = prompt.tokenizer.pad_token_id
+    per_second, named = expected.price(run.root, device.kind)
+    forward = expected.timed_pass(loaded[0], rows, plan, pad)
 
     from finetune.training.train import train
 
-    checkpoint = last_checkpoint(run) if resume else None
-    if checkpoint:
-        emit("log", text=f"resuming from {checkpoint.name}")
-    trained = train(
-        model, recipe, plan, rows, validation, directory=run.directory, pad=prompt.tokenizer.pad_token_id, emit=emit,
-        should_stop=should_stop, resume=checkpoint, before=_before(run, checkpoint),
-    )  # fmt: skip
+    def attempt(plan: Plan, checkpoint: Path | None) -> Trained:
+        seconds = expected.seconds_of(recipe, plan, forward)
+        choices = [*plan.choices, *expected.choices(seconds, per_second, named)]
+        emit(
+            "plan", choices=[choice.as_json() for choice in choices], steps=plan.steps, revision=base.revision(folder),
+            expected_seconds=seconds, price={"per_second": per_second, "of": named},
+        )  # fmt: skip
+        if checkpoint:
+            emit("log", text=f"resuming from {checkpoint.name}")
+        before = _before(run, checkpoint, lost=not loaded)
+        return train(
+            loaded.pop() if loaded else load(), recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit,
+            should_stop=should_stop, resume=checkpoint, before=before, prompt=prompt, examples=drawn, per_second=per_second,
+        )  # fmt: skip
+
+    changes = recover.Changes.told(run.events()[0]) if resume else recover.Changes()
+    trained = recover.carry_through(attempt, plan, changes, run.checkpoints, emit, resume=resume)
     if trained.asked_to_stop:
         emit(
             "stopped",
@@ -97,16 +122,6 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     return True
 
 
-def last_checkpoint(run: Run) -> Path | None:
-    """The newest whole checkpoint; one that was being written when the process died has no trainer state yet."""
-    found = [
-        (int(folder.name.rpartition("-")[2]), folder)
-        for folder in run.checkpoints.glob("checkpoint-*")
-        if (folder / "trainer_state.json").is_file() and (folder / "adapter_model.safetensors").is_file()
-    ]
-    return max(found)[1] if found else None
-
-
 def _encode(prompt: Prompt, examples: Sequence[Example], part: str, emit: Callable[..., Any]) -> list[Encoded]:
     """The rows as tokens. Those whose answer alone does not fit are left out, and told by their numbers."""
     encoded, too_long = [], []
@@ -125,14 +140,15 @@ def _encode(prompt: Prompt, examples: Sequence[Example], part: str, emit: Callab
     return encoded
 
 
-def _before(run: Run, checkpoint: Path | None) -> dict:
-    """Seconds and tokens that had been spent when the checkpoint was written."""
-    if checkpoint is None:
-        return {}
-    step = int(checkpoint.name.rpartition("-")[2])
-    said = [
-        event
-        for event in run.events()[0]
-        if (event["kind"], event.get("phase"), event.get("step")) == ("progress", "train", step)
-    ]
-    return said[-1] if said else {}
+def _before(run: Run, checkpoint: Path | None, *, lost: bool) -> dict:
+    """Seconds and tokens that had been spent when the checkpoint was written.
+
+    Args:
+        lost: an attempt of this very process has failed. Its time counts, by the clock of the time box and in money; what
+            it had learned since the checkpoint does not.
+    """
+    step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    steps = [event for event in run.events()[0] if (event["kind"], event.get("phase")) == ("progress", "train")]
+    then = next((event for event in reversed(steps) if event["step"] == step), {})
+    before = {name: then[name] for name in ("seconds", "tokens") if name in then}
+    return before | {"seconds": steps[-1]["seconds"]} if lost and steps else before

@@ -50,15 +50,15 @@ class AnswerLoss(torch.autograd.Function):
 
 
 def answer_loss(
-    model: Any, ids: torch.Tensor, labels: torch.Tensor, shared: int = 0
+    model: Any, ids: torch.Tensor, labels: torch.Tensor, *, share: bool
 ) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Summed loss of the answers' tokens (float32), how many of them the model foresaw, and their number.
 
     Args:
         ids, labels: (rows, tokens), padded on the right; `IGNORED` is no target.
-        shared: as `answer_states` takes it.
+        share: what all rows begin with is computed once. The model has to heed masks, see `model.attention.takes_masks`.
     """
-    hidden, targets = answer_states(model, ids, labels, shared)
+    hidden, targets = answer_states(model, ids, labels, shared_tokens(ids, labels) if share else 0)
     vocabulary = bare(model).get_output_embeddings().weight.shape[0]
     chunk = max(1, CHUNK_LOGITS[hidden.device.type] // vocabulary)
     total, right = AnswerLoss.apply(hidden, model, targets, chunk)

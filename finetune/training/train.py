@@ -13,14 +13,18 @@ from peft import PeftModel, load_peft_weights, set_peft_model_state_dict
 from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
+from finetune.dataset.example import Example
 from finetune.model.attention import takes_masks
-from finetune.model.prompt import Encoded
+from finetune.model.prompt import Encoded, Prompt
+from finetune.training import loggers
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.layers import quick_layers
+from finetune.training.looking import Looker
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
-from finetune.training.step import answer_loss, shared_tokens
+from finetune.training.samples import Samples
+from finetune.training.step import answer_loss
 from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
 
 
@@ -54,13 +58,13 @@ class AnswerTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
     row_tokens = 0  # real tokens trained on by this process, padding not counted
-    shares_beginnings = False  # what all rows of a batch begin with is computed once
+    watch: Watch
 
-    def __init__(self, *args: Any, seed: int, pad: int, **kwargs: Any):
+    def __init__(self, *args: Any, seed: int, pad: int, share: bool, **kwargs: Any):
         super().__init__(*args, data_collator=lambda rows: collate(rows, pad), **kwargs)
         # Makes the Trainer count the scored tokens of a whole step, over all its micro-batches.
         self.model_accepts_loss_kwargs = True
-        self._order_seed = seed
+        self._order_seed, self._share = seed, share
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
@@ -71,13 +75,16 @@ class AnswerTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        ids, labels = inputs["input_ids"], inputs["labels"]
-        shared = shared_tokens(ids, labels) if self.shares_beginnings else 0
-        total, _, scored = answer_loss(self.accelerator.unwrap_model(model), ids, labels, shared)
+        bare = self.accelerator.unwrap_model(model)
+        total, _, scored = answer_loss(bare, inputs["input_ids"], inputs["labels"], share=self._share)
         if model.training:
             self.row_tokens += int(inputs["lengths"].sum())
         loss = total / (num_items_in_batch or scored)
         return (loss, {"loss": loss}) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """A look at the validation rows, see `Watch.look`."""
+        return self.watch.look()
 
 
 def train(
@@ -93,6 +100,9 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     resume: Path | None = None,
     before: dict | None = None,
+    prompt: Prompt | None = None,
+    examples: Sequence[Example] = (),
+    per_second: float | None = None,
 ) -> Trained:
     """Train an adapter and save it to `directory/adapter`.
 
@@ -102,27 +112,41 @@ def train(
         directory: of the run; checkpoints go to `directory/checkpoints`.
         pad: token id that fills shorter rows.
         emit: takes a kind of event and its fields.
-        should_stop: asked after each step.
+        should_stop: asked after each step, and after each pass of a look.
         resume: checkpoint to go on from.
         before: seconds and tokens of the parts before the resume.
+        prompt: of the run, by which a look scores labels and answers; None: tokens are counted alone.
+        examples: the validation rows as texts, for the answers at each look.
+        per_second: price of a second on this machine.
     """
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)
-    watch = Watch(recipe, plan, emit, should_stop, before or {})
+    share = not plan.checkpointing and _takes_masks(adapted, rows)
+    watch = Watch(recipe, plan, emit, should_stop, before or {}, per_second)
+    watch.looker = Looker(
+        adapted,
+        prompt,
+        plan,
+        validation=validation,
+        training=rows,
+        pad=pad,
+        share=share,
+        should_stop=should_stop,
+    )
+    watch.samples = Samples(watch.looker, validation, examples, recipe.max_new_tokens) if examples else None
     trainer = AnswerTrainer(
         model=adapted,
         args=_arguments(recipe, plan, directory),
         train_dataset=_dataset(rows),
-        # Sorted, so that a look pads little.
-        eval_dataset=_dataset(sorted(validation, key=len)),
+        eval_dataset=_dataset(validation[:1]),  # it must have one to look at all; the looks are the Watch's
         callbacks=[watch],
         seed=recipe.seed,
         pad=pad,
+        share=share,
     )
     # It would print every log line a second time, as a dictionary.
     trainer.remove_callback(PrinterCallback)
-    watch.trainer = trainer
-    trainer.shares_beginnings = not plan.checkpointing and _takes_masks(adapted, rows)
+    watch.trainer, trainer.watch = trainer, watch
     with quick_layers(adapted):
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds, tokens = watch.seconds, watch.tokens
@@ -173,7 +197,6 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
         num_train_epochs=recipe.epochs,
         max_steps=plan.steps,
         per_device_train_batch_size=plan.micro_batch,
-        per_device_eval_batch_size=max(plan.micro_batch, 8),
         gradient_accumulation_steps=plan.accumulation,
         activation_checkpointing=plan.checkpointing,
         learning_rate=plan.learning_rate,
@@ -192,9 +215,10 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
         save_total_limit=2,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
-        prediction_loss_only=True,
         remove_unused_columns=False,
-        report_to="none",
+        report_to=loggers.prepare(recipe.log_to, directory),
+        run_name=directory.name,
+        project="finetune",
         disable_tqdm=True,
         seed=recipe.seed,
         dataloader_pin_memory=plan.device == "cuda",

@@ -1,45 +1,69 @@
-"""What watches over a training: it tells what happens, and ends it when it should end."""
+"""What watches over a training: it tells what happens, looks at the validation rows, and ends it when it should end."""
 
 from __future__ import annotations
 
-import math
 import resource
 import sys
 import time
 from collections.abc import Callable
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import TrainerCallback
 
-from finetune.errors import FinetuneError
+from finetune.evidence.models.pair import Stopped
+from finetune.training.alarms import Alarms, Diverged
+from finetune.training.looking import Looker, unmoved
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
+from finetune.training.samples import Samples
+from finetune.training.sensors import Sensors
 
 if TYPE_CHECKING:
     from finetune.training.train import AnswerTrainer
 
 Emit = Callable[..., Any]
 STOPPED = "asked to stop"
+# What goes wrong early has to find something to go back to; later a lost step costs more than a saved one.
+FIRST_SAVE = 5  # steps
+SAVE_SECONDS = 300.0
 
 
 class Watch(TrainerCallback):
-    """Tells what happens, and ends training when it should end: asked to, out of time, or no better for a while."""
+    """Tells what happens, and ends training when it should end: asked to, out of time, or no better for a while.
 
-    def __init__(self, recipe: Recipe, plan: Plan, emit: Emit, should_stop: Callable[[], bool], before: dict):
+    Args:
+        before: seconds and tokens of the parts of the run before this one.
+        per_second: price of a second on this machine, None where it is not known.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        plan: Plan,
+        emit: Emit,
+        should_stop: Callable[[], bool],
+        before: dict,
+        per_second: float | None = None,
+    ):
         self.recipe, self.plan, self.emit, self.should_stop = recipe, plan, emit, should_stop
         self.seconds_before, self.tokens_before = before.get("seconds", 0.0), before.get("tokens", 0)
+        self.per_second = per_second
         self.trainer: AnswerTrainer
+        self.looker: Looker
+        self.samples: Samples | None = None
+        self.sensors = Sensors(plan.device)
+        self.alarms = Alarms(plan.steps, scaled=plan.dtype == "float16")
         self.began = time.monotonic()
         self.step_began = self.began
+        self.saved_at: float | None = None
         self.step_seconds: list[float] = []
         self.look_seconds: list[float] = []
         self.step_tokens = 0
         self.worse = 0
         self.best = float("inf")
         self.best_step = 0
-        self.last_loss: float | None = None
-        self.overfit_told = False
         self.ended_because = ""
 
     @property
@@ -50,12 +74,27 @@ class Watch(TrainerCallback):
     def tokens(self) -> int:
         return self.tokens_before + self.trainer.row_tokens
 
-    def on_train_begin(self, args, state, control, **_):
+    def on_train_begin(self, args, state, control, optimizer=None, lr_scheduler=None, **_):
         self.began = self.step_began = time.monotonic()
-        if state.best_metric is not None:  # resumed
-            self.best, self.best_step = state.best_metric, state.best_global_step
-            losses = [entry["eval_loss"] for entry in state.log_history if "eval_loss" in entry]
-            self.worse = len(losses) - 1 - losses.index(min(losses)) if losses else 0
+        _set_rate(optimizer, lr_scheduler, self.plan.learning_rate)
+        if not state.global_step:
+            self.look()  # how the base does, before it has learned anything
+            return control
+        looks = [entry for entry in state.log_history if "eval_loss" in entry and entry["step"]]
+        if looks:
+            losses = [entry["eval_loss"] for entry in looks]
+            place = losses.index(min(losses))
+            self.best, self.best_step = losses[place], looks[place]["step"]
+            self.worse = len(losses) - 1 - place
+        self.alarms.recall(state.log_history)
+        due = state.global_step % self.plan.steps_per_look == 0 or state.global_step >= state.max_steps
+        if due and state.global_step not in [look["step"] for look in looks]:
+            # It was stopped before this look, or in it.
+            best = self.best
+            self.look()
+            if self.best < best:
+                state.best_metric, state.best_global_step = self.best, state.global_step
+        return control
 
     def on_step_begin(self, args, state, control, **_):
         self.step_began = time.monotonic()
@@ -72,24 +111,38 @@ class Watch(TrainerCallback):
             control.should_training_stop = control.should_save = control.should_evaluate = True
         elif state.global_step >= state.max_steps:
             control.should_save = control.should_evaluate = True
+        elif self._save_is_due(state.global_step):
+            control.should_save = True
         return control
+
+    def _save_is_due(self, step: int) -> bool:
+        if self.saved_at is None:
+            return step >= FIRST_SAVE
+        return time.monotonic() - self.saved_at >= SAVE_SECONDS
 
     def on_log(self, args, state, control, logs=None, **_):
         if not logs or "loss" not in logs:
             return
-        self.last_loss = _finite(logs["loss"], state.global_step)
         spent = self.step_seconds[-1] if self.step_seconds else 0.0
         self.emit(
             "progress", phase="train", step=state.global_step, steps=state.max_steps, epoch=round(state.epoch or 0, 3),
             loss=logs["loss"], learning_rate=logs.get("learning_rate"), gradient_norm=logs.get("grad_norm"),
             tokens_per_second=(self.trainer.row_tokens - self.step_tokens) / spent if spent else None,
             memory_bytes=peak_memory(self.plan.device), eta_seconds=self._left(state),
-            seconds=self.seconds, tokens=self.tokens,
+            seconds=self.seconds, tokens=self.tokens, cost=self.cost, **self.sensors.read(),
         )  # fmt: skip
+        # Before a look and a checkpoint: neither is of use where the weights are no numbers any more.
+        self._warn(self.alarms.step(state.global_step, logs["loss"], logs.get("grad_norm")))
+
+    @property
+    def cost(self) -> float | None:
+        """What the training has cost so far, by the price that the plan names."""
+        return None if self.per_second is None else self.seconds * self.per_second
 
     def _left(self, state) -> float:
         steps = state.max_steps - state.global_step
-        recent = self.step_seconds[-10:]
+        # The first step of a process pays for what happens once.
+        recent = self.step_seconds[-10:] if len(self.step_seconds) < 3 else self.step_seconds[1:][-10:]
         left = steps * sum(recent) / max(1, len(recent))
         if self.look_seconds:
             left += steps / self.plan.steps_per_look * self.look_seconds[-1]
@@ -97,39 +150,68 @@ class Watch(TrainerCallback):
             left = min(left, max(0.0, 60 * self.recipe.max_minutes - self.seconds))
         return left
 
-    def on_evaluate(self, args, state, control, metrics=None, **_):
-        loss = _finite(metrics["eval_loss"], state.global_step)
-        self.look_seconds.append(metrics.get("eval_runtime", 0.0))
-        better = loss < self.best
-        self.emit(
-            "evaluated", step=state.global_step, split="validation", loss=loss, train_loss=self.last_loss, best=better
-        )
-        if better:
-            self.best, self.best_step, self.worse = loss, state.global_step, 0
-            return control
-        self.worse += 1
-        if self.worse >= 2 and self.last_loss is not None and self.last_loss < 0.5 * loss and not self.overfit_told:
-            self.overfit_told = True
-            self.emit("warning", text=(
-                f"Overfitting: the validation loss ({loss:.3f}) has risen since step {self.best_step} ({self.best:.3f}) while "
-                f"the training loss fell to {self.last_loss:.3f}. The best checkpoint is kept; more rows, fewer passes or more "
-                "dropout help."))  # fmt: skip
-        if self.worse >= self.recipe.patience:
-            self.ended_because = f"no better on the validation rows for {self.worse} looks"
+    def look(self) -> dict[str, float]:
+        """Look at the validation rows and tell what was seen; the metrics as transformers reads them.
+
+        A stop that is asked for meanwhile ends the look, and the training with it; the look is made up for by who resumes.
+        """
+        trainer, state, control = self.trainer, self.trainer.state, self.trainer.control
+        began = time.monotonic()
+        try:
+            seen, learned = self.looker.look()
+            sampled = self.samples.take() if self.samples else []
+        except Stopped:
+            self.ended_because = STOPPED
             control.should_training_stop = control.should_save = True
-        return control
+            control.should_evaluate = False
+            return {"eval_loss": float("inf")}
+        step = state.global_step
+        if seen.loss != seen.loss:
+            raise Diverged(f"the validation loss at step {step} is not a number", step=step, good=step - 1)
+        self.look_seconds.append(time.monotonic() - began)
+        better = bool(step) and seen.loss < self.best
+        metrics = {"eval_loss": seen.loss, "eval_score": seen.score, "eval_train_score": learned.score}
+        trainer.log(dict(metrics))
+        recent = self.alarms.losses[-self.plan.steps_per_look :]
+        self.emit(
+            "evaluated", step=step, split="validation", loss=seen.loss, train_loss=fmean(recent) if recent else None,
+            best=better, metric=self.looker.metric, score=seen.score, train_score=learned.score, sampled=sampled,
+            seconds=self.look_seconds[-1],
+        )  # fmt: skip
+        trainer.control = trainer.callback_handler.on_evaluate(trainer.args, state, control, metrics)
+        if step:
+            self._warn(self.alarms.look(step, seen.loss, right=seen.score, learned=learned.score))
+            self._warn(self.alarms.adapter(step, *unmoved(self.looker.model)))
+            self._judge(better, seen.loss, step)
+        return metrics
+
+    def _judge(self, better: bool, loss: float, step: int) -> None:
+        if better:
+            self.best, self.best_step, self.worse = loss, step, 0
+            return
+        self.worse += 1
+        if self.worse >= self.recipe.patience and not self.ended_because:
+            self.ended_because = f"no better on the validation rows for {self.worse} looks"
+            self.trainer.control.should_training_stop = self.trainer.control.should_save = True
+
+    def _warn(self, alarms) -> None:
+        for alarm in alarms:
+            self.emit("warning", text=alarm.text, alarm=alarm.name)
 
     def on_save(self, args, state, control, **_):
+        self.saved_at = time.monotonic()
         self.emit("checkpoint", step=state.global_step, path=f"checkpoints/checkpoint-{state.global_step}")
 
 
-def _finite(loss: float, step: int) -> float:
-    if not math.isfinite(loss):
-        raise FinetuneError(
-            f"The training diverged: the loss at step {step} is not a number.",
-            hint="Set a lower learning_rate and start again; the checkpoints before it are kept.",
-        )
-    return loss
+def _set_rate(optimizer: Any, schedule: Any, rate: float) -> None:
+    """The peak rate of the plan, also where a checkpoint brings the one that it was made with."""
+    if schedule is None or not schedule.base_lrs or schedule.base_lrs[0] == rate:
+        return
+    share = rate / schedule.base_lrs[0]
+    schedule.base_lrs = [rate for _ in schedule.base_lrs]
+    schedule._last_lr = [share * last for last in schedule._last_lr]
+    for group in optimizer.param_groups:
+        group["lr"], group["initial_lr"] = share * group["lr"], rate
 
 
 def peak_memory(device: str) -> int:

@@ -19,6 +19,8 @@ from finetune.runs.process import process_start
 from finetune.runs.queue import Turn
 from finetune.runs.store import Run, open_run
 from finetune.runs.supervise import WaitStopped, lease
+from finetune.training.alarms import Diverged
+from finetune.training.recover import OutOfMemory, is_out_of_memory
 
 _stop_asked = False
 
@@ -86,8 +88,12 @@ def explain(error: BaseException) -> tuple[str, str, str]:
     """Typed cause, what happened, and what to do, of an error that ended a run."""
     text = str(error).strip() or type(error).__name__
     if isinstance(error, FinetuneError):
-        return "bad_data" if error.row else "user_error", error.message, error.hint
-    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+        kinds = ((OutOfMemory, "out_of_memory"), (Diverged, "diverged"))
+        cause = next(
+            (name for kind, name in kinds if isinstance(error, kind)), "bad_data" if error.row else "user_error"
+        )
+        return cause, error.message, error.hint
+    if is_out_of_memory(error):
         return (
             "out_of_memory",
             "The memory of the device was not enough.",

@@ -1,4 +1,4 @@
-"""The tables behind the native charts of balance and loss: rows of every label in every part, and two curves."""
+"""The tables behind the native charts: rows of every label in every part, and the curves of loss and score."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from finetune.ui.theme import AMBER, INK, SLATE
 
 PART_COLOURS = {"train": INK, "validation": AMBER, "test": SLATE}
 LOSS_COLOURS = {"training": INK, "validation": AMBER}
+SCORE_COLOURS = {"trained on": INK, "validation": AMBER}
 LABELS_SHOWN = 10  # more bars than this are no longer read, on a telephone above all
 NAME = 18  # characters of a label below its bar
 LABELS_LISTED = 200  # lines of the table
@@ -89,3 +90,10 @@ def losses(training: Sequence[tuple[int, float]], validation: Sequence[tuple[int
     records = [{"step": step, "loss": loss, "curve": "training"} for step, loss in points]
     records += [{"step": step, "loss": loss, "curve": "validation"} for step, loss in validation]
     return pandas.DataFrame(records, columns=["step", "loss", "curve"])
+
+
+def scores(validation: Sequence[tuple[int, float]], learned: Sequence[tuple[int, float]]) -> pandas.DataFrame:
+    """Columns `step`, `right` in percent, `curve`: of the validation rows, and of rows that were trained on."""
+    records = [{"step": step, "right": 100 * share, "curve": "trained on"} for step, share in learned]
+    records += [{"step": step, "right": 100 * share, "curve": "validation"} for step, share in validation]
+    return pandas.DataFrame(records, columns=["step", "right", "curve"])

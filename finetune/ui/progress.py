@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from finetune.evidence.money.cost import money
 from finetune.runs.queue import place_words
 from finetune.runs.store import Status
+from finetune.training.expected import span
 from finetune.ui.notice import escape
 from finetune.ui.story import Story, clock
 
@@ -23,7 +25,11 @@ def bar(story: Story, found: Status) -> str:
     if not found.steps and found.over:
         return ""  # its end is told above
     if not found.steps:
-        return _bar(0.0, [found.message or "Starting: the model is loaded first."], waiting=True)
+        if story.expected_seconds is None or found.state == "comparing":
+            return _bar(0.0, [found.message or "Starting: the model is loaded first."], waiting=True)
+        return _bar(
+            0.0, ["The first look at the validation rows.", f"{span(story.expected_seconds)} in all"], waiting=True
+        )
     unit = "answer" if found.state == "comparing" else "step"
     share = min(1.0, (found.step or 0) / found.steps)
     facts = [f"{share:.0%}", f"{unit} {found.step or 0:,} of {found.steps:,}"]
@@ -36,10 +42,31 @@ def bar(story: Story, found: Status) -> str:
         facts.append(f"{event['tokens_per_second']:,.0f} tokens/s")
     if event.get("memory_bytes") and not found.over:
         facts.append(f"{event['memory_bytes'] / GIB:.1f} GiB")
+    if found.state in ("running", "stopping"):
+        facts += _more(event)
     if found.state == "comparing" and event.get("text"):
         facts.append(event["text"])
     word = {"comparing": "comparing", "stopping": "stopping after this step", "stopped": "stopped"}.get(found.state)
-    return _bar(share, [word, *facts] if word else facts)
+    return _bar(share, [word, *facts] if word else facts) + _cost(story, event)
+
+
+def _more(event: dict) -> list[str]:
+    """What a step tells of the rate and of the GPU."""
+    facts = []
+    if event.get("learning_rate") is not None:
+        facts.append(f"rate {event['learning_rate']:.2g}")
+    if event.get("celsius") is not None:
+        facts.append(f"GPU {event['celsius']:.0f} °C")
+    if event.get("watts") is not None:
+        facts.append(f"{event['watts']:.0f} W")
+    return facts
+
+
+def _cost(story: Story, event: dict) -> str:
+    """What the training has cost so far. It is an estimate, and says by which price."""
+    if event.get("cost") is None or not story.price:
+        return ""
+    return f'<p class="quiet">cost so far: about {money(event["cost"])} ({escape(story.price)})</p>'
 
 
 def _bar(share: float, facts: Sequence[str], *, waiting: bool = False) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 from finetune.runs.queue import place_words
 from finetune.runs.store import Run, Status, find_run, status
 
+# What the share counts that a look tells, in words that go after a number.
+MEASURES = {"accuracy": "of the labels right", "token_accuracy": "of the answers' tokens right"}
+
 
 class Story:
     """What was heard of one run so far. All pages that show the run share it, whatever was missed by one of them.
@@ -17,6 +20,11 @@ class Story:
     Attributes:
         log: lines to read, oldest first; none is ever left out.
         training, validation: loss by step. A resumed run writes its steps again, and the later word holds.
+        metric: what the scores count, "accuracy" or "token_accuracy"; "" before the first look.
+        scores, learned: share that is right by step, of validation rows and of rows that were trained on.
+        samples: answers by step, each a list of row, prompt, expected and answer.
+        expected_seconds: what the training was thought to take, None where it was not said.
+        price: of what machine the cost is that the steps tell; "" where it was not said.
         choices: what the program chose itself, each a dict of name, value and reason.
         warnings: sentences.
         progress: the last progress event, None before the first.
@@ -29,6 +37,12 @@ class Story:
         self.log: list[str] = []
         self.training: dict[int, float] = {}
         self.validation: dict[int, float] = {}
+        self.metric = ""
+        self.scores: dict[int, float] = {}
+        self.learned: dict[int, float] = {}
+        self.samples: dict[int, list[dict]] = {}
+        self.expected_seconds: float | None = None
+        self.price = ""
         self.choices: list[dict] = []
         self.warnings: list[str] = []
         self.progress: dict | None = None
@@ -54,6 +68,16 @@ class Story:
         with self._lock:
             return sorted(self.training.items()), sorted(self.validation.items())
 
+    def course(self) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        """Share that is right as points by step: of validation rows, and of rows that were trained on."""
+        with self._lock:
+            return sorted(self.scores.items()), sorted(self.learned.items())
+
+    def answers(self) -> list[tuple[int, list[dict]]]:
+        """The sampled answers by step."""
+        with self._lock:
+            return sorted(self.samples.items())
+
     def _hear(self, event: dict) -> None:
         kind, step = event["kind"], event.get("step")
         if kind == "progress":
@@ -62,14 +86,25 @@ class Story:
                 self.training[step] = event["loss"]
         elif kind == "evaluated" and step is not None and event.get("loss") is not None:
             self.validation[step] = event["loss"]
+            self._look(step, event)
         elif kind == "plan":
             self.choices = list(event.get("choices", ()))
+            self.expected_seconds = event.get("expected_seconds")
+            self.price = (event.get("price") or {}).get("of", "")
         elif kind == "warning":
             self.warnings.append(event.get("text", ""))
         elif kind == "started":
             self.warnings = []
         if line := _line(event):
             self.log.append(f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {line}")
+
+    def _look(self, step: int, event: dict) -> None:
+        self.metric = event.get("metric") or self.metric
+        for points, name in ((self.scores, "score"), (self.learned, "train_score")):
+            if event.get(name) is not None:
+                points[step] = event[name]
+        if event.get("sampled"):
+            self.samples[step] = event["sampled"]
 
 
 def story_of(run_id: str, root: Path) -> Story:
@@ -91,9 +126,10 @@ def _line(event: dict) -> str:
     if kind == "started":
         return f"started on {event['device']}" if event.get("device") else "started"
     if kind == "evaluated":
-        loss, trained = event.get("loss"), event.get("train_loss")
+        loss, trained, score = event.get("loss"), event.get("train_loss"), event.get("score")
         beside = f", training {trained:.3f}" if trained is not None else ""
-        return f"step {event.get('step')}: validation loss {loss:.3f}{beside}" if loss is not None else ""
+        right = f"; {score:.0%} {MEASURES.get(event.get('metric'), 'right')}" if score is not None else ""
+        return f"step {event.get('step')}: validation loss {loss:.3f}{beside}{right}" if loss is not None else ""
     if kind == "checkpoint":
         return f"step {event.get('step')} saved"
     if kind == "warning":

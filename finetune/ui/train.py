@@ -12,12 +12,13 @@ from finetune.errors import FinetuneError
 from finetune.model import gallery, memory
 from finetune.runs import supervise
 from finetune.runs.store import Status, create, find_run, model_cache
+from finetune.training import loggers
 from finetune.training.recipe import Recipe
-from finetune.ui import charts, desk, need, settings
+from finetune.ui import charts, desk, need, sampled, settings
 from finetune.ui.desk import Data, Whose
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar, choices_list, outcome
-from finetune.ui.story import Story
+from finetune.ui.story import MEASURES, Story
 
 ALIVE = ("queued", "running", "comparing", "stopping")
 RAW_BYTES = 40_000  # of worker.log, from its end
@@ -51,6 +52,8 @@ class Train:
     live: gr.Column
     bar: gr.HTML
     curves: gr.LinePlot
+    scores: gr.LinePlot
+    sampled: gr.HTML
     choices: gr.HTML
     log: gr.Textbox
     paused: gr.Checkbox
@@ -61,8 +64,8 @@ class Train:
     def shown(self) -> list:
         """Every component that `view` may change."""
         return [
-            self.form, self.start, self.stop, self.resume, self.outcome, self.live, self.bar, self.curves, self.choices,
-            self.log, self.raw, self.see,
+            self.form, self.start, self.stop, self.resume, self.outcome, self.live, self.bar, self.curves, self.scores,
+            self.sampled, self.choices, self.log, self.raw, self.see,
         ]  # fmt: skip
 
     def view(self, story: Story, found: Status, *, paused: bool = False) -> dict:
@@ -72,6 +75,8 @@ class Train:
         resumable = half or found.state in ("stopped", "lost", "failed", "created")
         compared = found.state == "finished" and story.run.comparison() is not None
         losses = charts.losses(*story.curves())
+        scores = charts.scores(*story.course())
+        answers = sampled.table(story.answers())
         updates = {
             self.start: gr.Button(visible=not alive, variant="secondary" if compared or resumable else "primary"),
             self.stop: gr.Button(visible=alive, interactive=found.state != "stopping"),
@@ -81,6 +86,10 @@ class Train:
             self.outcome: gr.HTML(said := outcome(story, found), visible=bool(said)),
             self.bar: bar(story, found),
             self.curves: gr.LinePlot(losses, visible=not losses.empty),
+            self.scores: gr.LinePlot(
+                scores, visible=not scores.empty, y_title=f"% {MEASURES.get(story.metric, 'right')}"
+            ),
+            self.sampled: gr.HTML(answers, visible=bool(answers)),
             self.choices: choices_list(story.choices),
             self.raw: gr.Accordion(visible=found.over and story.run.log_path.exists()),
         }
@@ -147,6 +156,7 @@ class Train:
                 "There are no rows to train on.", hint="Drop a file or pick an example on the tab Upload."
             )
         recipe = self.recipe(data, *form)
+        loggers.check(recipe.log_to)
         # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
         whose = Whose(recipe.base, model_cache(self.root), recipe.max_tokens, recipe.instruction)
         needed = "drop_long" in data.mends or desk.is_counted(data, whose)
@@ -215,18 +225,23 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
         see = gr.Button("See the comparison →", variant="primary", visible=False, elem_id="see", min_width=180)
     with gr.Column(visible=False, elem_classes="body") as live:
         progress = gr.HTML(elem_id="progress")
-        curves = gr.LinePlot(
-            x="step",
-            y="loss",
-            color="curve",
-            color_map=charts.LOSS_COLOURS,
-            color_title=" ",
-            visible=False,
-            height=260,
-            show_label=False,
-            buttons=[],
-            elem_id="curves",
-        )
+        with gr.Row(elem_classes="sides"):
+            shared = {
+                "x": "step",
+                "color": "curve",
+                "color_title": " ",
+                "visible": False,
+                "height": 260,
+                "show_label": False,
+            }
+            curves = gr.LinePlot(
+                y="loss", color_map=charts.LOSS_COLOURS, buttons=[], elem_id="curves", min_width=300, **shared
+            )
+            scores = gr.LinePlot(
+                y="right", color_map=charts.SCORE_COLOURS, y_lim=[0, 100], buttons=[], elem_id="scores-live", min_width=300,
+                **shared,
+            )  # fmt: skip
+        answers = gr.HTML(visible=False, elem_id="sampled")
         log = gr.Textbox(
             label="Log", lines=10, max_lines=10, interactive=False, autoscroll=True, buttons=["copy"],
             elem_id="log", elem_classes="mono",
@@ -240,7 +255,7 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
 
     tab = Train(
         root, base_name, data, run, notice, form, base, other, preset, minutes, more, need_bar, start, stop, resume,
-        outcome_line, live, progress, curves, choices, log, paused, raw, raw_text, see,
+        outcome_line, live, progress, curves, scores, answers, choices, log, paused, raw, raw_text, see,
     )  # fmt: skip
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
     quietly = calm(notice)

@@ -1,0 +1,96 @@
+"""A training as the tab Train shows it: scores, answers by step, what it costs, and what is expected before the start."""
+
+from __future__ import annotations
+
+import pytest
+from compared import HOSTILE, make_run
+
+from finetune.runs.events import EventLog
+from finetune.runs.store import Status
+from finetune.training.expected import seconds_of, span
+from finetune.training.plan import Plan
+from finetune.training.recipe import Recipe
+from finetune.ui import charts, sampled
+from finetune.ui.progress import bar
+from finetune.ui.story import Story
+
+
+def answers(step: int, said: str, prompt: str = "where is my parcel") -> list[dict]:
+    return [{"row": 7, "prompt": prompt, "expected": "delivery", "answer": said}]
+
+
+@pytest.fixture
+def story(tmp_path) -> Story:
+    """Two looks, a resume that makes the second again, and one more."""
+    run = make_run(tmp_path)
+    run.events_path.unlink()
+    price = {"per_second": 5.2e-6, "of": "your own computer: 100 W at $0.187 a kWh"}
+    with EventLog(run.events_path) as log:
+        log.emit("started", phase="train")
+        log.emit("plan", choices=[], steps=20, expected_seconds=250.0, price=price)
+        shown = {"metric": "accuracy", "split": "validation"}
+        log.emit("evaluated", step=0, loss=4.0, score=0.25, train_score=0.2, sampled=answers(0, HOSTILE), **shown)
+        log.emit("evaluated", step=5, loss=3.0, score=0.5, train_score=0.6, sampled=answers(5, "refund"), **shown)
+        log.emit("evaluated", step=5, loss=2.0, score=0.75, train_score=0.7, sampled=answers(5, "delivery"), **shown)
+        log.emit("evaluated", step=10, loss=1.5, score=0.8, train_score=0.9, sampled=[], **shown)
+        log.emit("progress", phase="train", step=10, steps=20, loss=1.0, learning_rate=0.0012, cost=0.00131, celsius=71.0,
+                 watts=312.4, seconds=250.0, eta_seconds=240.0)  # fmt: skip
+    told = Story(run)
+    told.follow()
+    return told
+
+
+def test_scores_and_answers_by_step_the_later_word_holds(story):
+    assert story.course() == ([(0, 0.25), (5, 0.75), (10, 0.8)], [(0, 0.2), (5, 0.7), (10, 0.9)])
+    assert [(step, found[0]["answer"]) for step, found in story.answers()] == [(0, HOSTILE), (5, "delivery")]
+    frame = charts.scores(*story.course())
+    assert list(frame.columns) == ["step", "right", "curve"]
+    assert frame[frame.curve == "validation"]["right"].tolist() == [25.0, 75.0, 80.0]
+    assert "step 5: validation loss 2.000; 75% of the labels right" in "\n".join(story.log)
+
+
+def test_the_table_of_answers_marks_what_is_right_and_runs_no_code(story):
+    shown = sampled.table(story.answers())
+    assert shown.count("✓") == 1 and "before" in shown and "step 5" in shown
+    assert "<img" not in shown and "&lt;img" in shown
+    assert sampled.table([]) == ""
+
+
+def test_of_many_looks_the_first_and_the_latest_are_shown():
+    shown = sampled.table([(step, answers(step, str(step))) for step in range(0, 100, 5)])
+    steps = [step for step in range(0, 100, 5) if f">step {step}<" in shown]
+    assert "before" in shown and steps == [70, 75, 80, 85, 90, 95]
+    assert "13 looks after the first are not shown" in shown
+
+
+def test_an_answer_of_nothing_is_said_and_another_row_leaves_a_gap():
+    shown = sampled.table([(0, [{**answers(0, "x")[0], "row": 9}]), (5, answers(5, ""))])
+    assert sampled.EMPTY in shown and "<td></td>" in shown
+
+
+def test_the_bar_names_rate_sensors_and_the_cost_with_its_price(story):
+    shown = bar(story, Status("running", 10, 20, 1.0, 240.0))
+    for fact in ("rate 0.0012", "GPU 71 °C", "312 W", "4:00 left"):
+        assert fact in shown
+    assert "cost so far: about $0.0013 (your own computer: 100 W at $0.187 a kWh)" in shown
+    over = bar(story, Status("stopped", 10, 20, 1.0))
+    assert "GPU" not in over and "cost so far" in over
+
+
+def test_before_the_first_step_it_says_what_is_expected(story):
+    shown = bar(story, Status("running"))
+    assert "about 4 min in all" in shown
+    story.expected_seconds = None
+    assert "the model is loaded first" in bar(story, Status("running"))
+
+
+def test_the_expected_time_follows_steps_passes_and_the_time_box():
+    plan = Plan("cpu", "float32", 4, 2, False, 0.01, 50, 10, None, ())
+    assert seconds_of(Recipe(), plan, 0.5) == pytest.approx(1.2 * 4 * 0.5 * 50 * 2)
+    assert seconds_of(Recipe(max_minutes=1.0), plan, 0.5) == 60
+    assert [span(seconds) for seconds in (0.2, 40, 250, 9000)] == [
+        "about 1 s",
+        "about 40 s",
+        "about 4 min",
+        "about 2.5 h",
+    ]
