@@ -18,7 +18,7 @@ from finetune.runs import process, queue
 from finetune.runs.process import process_start
 from finetune.runs.queue import Place, line_of, move, place_words
 from finetune.runs.store import Run, status
-from finetune.runs.supervise import WaitStopped, alive, cancel, lease, resume, start, stop
+from finetune.runs.supervise import WORKER, WaitStopped, alive, cancel, lease, resume, start, stop
 from finetune.training.recipe import Recipe
 
 pytestmark = pytest.mark.timeout(30)
@@ -39,12 +39,15 @@ def make(tmp_path):
     """Starts runs that take the device in their turn; all are gone after the test."""
     runs: list[Run] = []
 
-    def make(name: str) -> Run:
+    def make(name: str, command=(sys.executable, PLAYER, "queues")) -> Run:
         run = Run(tmp_path / "runs" / name)
         run.checkpoints.mkdir(parents=True)
-        record = Recipe().as_json() | {"root": str(tmp_path), "compare": False}
+        record = Recipe().as_json() | {"root": str(tmp_path), "compare": False, "created": "", "task": "", "labels": []}
         (run.directory / "recipe.json").write_text(json.dumps(record))
-        start(run, command=[sys.executable, PLAYER, "queues"])
+        (run.directory / "data").mkdir()
+        for part in ("train", "validation", "test"):
+            (run.directory / "data" / f"{part}.jsonl").touch()
+        start(run, command=command)
         runs.append(run)
         return run
 
@@ -188,6 +191,23 @@ def test_the_places_of_dead_and_halted_processes_block_nobody(tmp_path):
         sleeper.wait()
 
 
+def test_a_process_that_is_halted_between_two_looks_breaks_no_turn(tmp_path, monkeypatch):
+    with queue.changing(tmp_path) as line:
+        before = Place(os.getpid(), process_start(os.getpid()), "before", key="before")
+        line.enter(before)
+    looks = []
+
+    def suspended(place: Place) -> bool:
+        looks.append(place.key)
+        return place.key == "before" and looks.count("before") > 1
+
+    monkeypatch.setattr(Place, "suspended", suspended)
+    order: list[str] = []
+    waiter = Waiter(tmp_path, "a", order)
+    waiter.join()
+    assert waiter.heard == [("before", 1, 1)] and order == ["a"]
+
+
 def test_a_question_goes_before_all_who_wait_and_is_not_counted(tmp_path):
     order: list[str] = []
     with lease(tmp_path, "at work"):
@@ -241,7 +261,7 @@ def test_runs_wait_in_the_order_of_their_start_and_say_where(tmp_path, make):
 def test_a_waiting_run_is_cancelled_and_stands_at_the_end_when_it_is_resumed(tmp_path, make):
     with lease(tmp_path, "a prompt"):
         a, b = make("a-1"), make("b-2")
-        until(lambda: status(b).state == "queued")
+        until(lambda: status(a).state == status(b).state == "queued")
         cancel(tmp_path, "a-1")
         assert names(tmp_path) == ["b-2"]
         until(lambda: not alive(a))
@@ -259,6 +279,18 @@ def test_a_waiting_run_is_cancelled_and_stands_at_the_end_when_it_is_resumed(tmp
     with pytest.raises(FinetuneError, match="does not wait"):
         cancel(tmp_path, "b-2")  # it has begun meanwhile: nobody meant to stop a run at work
     assert alive(b)
+
+
+def test_the_real_worker_says_where_it_stands_and_is_cancelled(tmp_path, make):
+    with lease(tmp_path, "a prompt"):
+        make("a-1")
+        run = make("b-2", command=WORKER)
+        until(lambda: heard(run) == [("a-1", 2, 2)])
+        move(tmp_path, "b-2", "first")
+        until(lambda: heard(run)[1:] == [("a prompt", 1, 2)])
+        cancel(tmp_path, "b-2")
+        until(lambda: not alive(run))
+    assert status(run).state == "stopped" and "while it waited" in status(run).message
 
 
 def test_a_place_in_words():

@@ -102,9 +102,10 @@ class Line:
 
     def turn_of(self, place: Place) -> Turn:
         """Where a place of this line stands."""
-        if place.ahead:
+        keys = [other.key for other in self.waiting]
+        if place.key not in keys:  # it goes ahead of them
             return Turn(self.at_work.name if self.at_work else None)
-        number = [other.key for other in self.waiting].index(place.key)
+        number = keys.index(place.key)
         before = self.waiting[number - 1].name if number else self.at_work.name if self.at_work else None
         return Turn(before, number + 1, len(self.waiting))
 
@@ -245,15 +246,16 @@ class Standing:
         """Who takes the device once it is free. One whose process was halted lets the others go by."""
         return next((place for place in self.places if not place.suspended()), None)
 
-    def line(self, *, free: bool | None = None) -> Line:
+    def line(self, *, free: bool | None = None, upcoming: Place | None = None) -> Line:
         """The line as it is told.
 
         Args:
             free: whether nobody has the device; None finds out.
+            upcoming: whose turn it is then, where that was asked already: a process may be halted between two looks.
         """
         if free is None:
             free = self._free()
-        upcoming = self.next() if free else None
+        upcoming = (upcoming or self.next()) if free else None
         waiting = tuple(place for place in self.places if not place.ahead and place is not upcoming)
         if not free:
             return Line(_holder(self.root), waiting)

@@ -222,7 +222,7 @@ def _try(root: Path, lock: FileLock, place: Place) -> Turn | None:
         upcoming = line.next()
         if upcoming is None or upcoming.key != place.key:
             lock.release()
-            return line.line(free=True).turn_of(place)
+            return line.line(free=True, upcoming=upcoming).turn_of(place)
         line.leave(place)
         queue.took(root, place)
         return None
