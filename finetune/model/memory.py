@@ -20,8 +20,10 @@ from finetune.training.recipe import Recipe
 GIB = 1024**3
 # Room left for the fragments of the allocator, the workspace of the matrix library and the desktop.
 HEADROOM = 0.9
-# Libraries loaded before the first weight: torch, transformers and bitsandbytes on a CPU, the context on a GPU.
-PROCESS_BYTES = {"cpu": 900 * 1024**2, "cuda": 600 * 1024**2}
+# Libraries loaded before the first weight: torch, transformers and datasets on a CPU, the context on a GPU.
+PROCESS_BYTES = {"cpu": 600 * 10**6, "cuda": 600 * 1024**2}
+# bitsandbytes, and what the CPU's allocator does not give back of the packing.
+PACKING_BYTES = {"cpu": 165 * 10**6, "cuda": 0}
 
 
 # Logits that exist at one time: each takes some 14 bytes while its gradient is computed.
@@ -149,18 +151,26 @@ def parts(shape: Shape, recipe: Recipe, kind: str, of: Pass, checkpointing: bool
     low = 2 * 7 * recipe.rank
     block = (kept + masks + low) * of.computed + 2 * 2 * key * of.rows * of.shared
     boundary = 2 * width * shape.layers * of.computed
-    # In the backward pass of a layer: the gradients of the gated part and of its inputs.
-    passing = 2 * (3 * inner + 2 * width) * of.computed
-    weights = 2 * 2 * width * inner if recipe.quantisation == "nf4" else 0
+    # In the backward pass of a layer: the gradients of the gated part and of its inputs, and the scores of the attention
+    # with their gradients (nine bytes a pair of tokens, measured on a CPU).
+    pairs = of.rows * (of.tokens - of.shared) * of.tokens + of.shared**2
+    passing = 2 * (3 * inner + 2 * width) * of.computed + 9 * shape.heads * pairs
+    packed = recipe.quantisation == "nf4"
+    weights = 2 * 2 * width * inner if packed else 0
     logits = min(of.rows * of.scored, max(1, CHUNK_LOGITS[kind] // shape.vocabulary)) * shape.vocabulary
-    return {
-        "libraries": PROCESS_BYTES[kind],
+    needed = {
+        "libraries": PROCESS_BYTES[kind] + packed * PACKING_BYTES[kind],
         "base weights": int(per_weight * shape.linear_parameters + 2 * shape.embedding_parameters),
         "adapter and optimiser": 16 * shape.adapter_parameters(recipe.rank),
         "activations": boundary + block if checkpointing else shape.layers * block,
         "one layer at work": passing + weights,
         "output layer": 14 * logits,
     }
+    if kind == "cpu" and packed:
+        # While it is read the base stands in memory as it lies in the file, beside what is packed already.
+        reading = needed["libraries"] + needed["base weights"] + 2 * shape.parameters
+        needed["reading the base"] = max(0, reading - sum(needed.values()))
+    return needed
 
 
 def estimate(
