@@ -18,6 +18,7 @@ HEAVY = {
     "finetune.training.adapter",
     "finetune.training.train",
     "finetune.training.batches",
+    "finetune.training.sweep",
     "finetune.training.watch",
     "finetune.evidence.models.attention",
     "finetune.evidence.models.decoding",

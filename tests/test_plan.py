@@ -83,12 +83,18 @@ def test_a_gpu_that_does_not_answer_is_no_gpu(monkeypatch):
     assert memory.device().kind == "cpu"
 
 
-def test_learning_rate_falls_with_the_width():
-    small, _ = learning_rate(find("smollm2-135m").shape, "llama")
-    large, why = learning_rate(find("llama-3.1-8b").shape, "llama")
-    assert small == pytest.approx(1.3e-3, rel=0.05)
-    assert large < small and "4096" in why
-    assert learning_rate(find("qwen3-8b").shape, "qwen3")[0] == pytest.approx(4.7e-4, rel=0.05)
+def test_learning_rate_falls_with_the_width_and_with_smaller_steps():
+    large, why = learning_rate(find("llama-3.1-8b").shape, "llama", 32)
+    assert large == pytest.approx(5e-4 * (2000 / 4096) ** 0.781, rel=0.02) and "4096" in why and "√" not in why
+    assert learning_rate(find("qwen3-8b").shape, "qwen3", 64)[0] == pytest.approx(4.7e-4, rel=0.05)
+    small, why = learning_rate(find("llama-3.1-8b").shape, "llama", 8)
+    assert small == pytest.approx(large / 2, rel=0.05) and "√(8 / 32)" in why
+    assert learning_rate(find("llama-3.1-8b").shape, "llama", 1)[0] == small
+    assert learning_rate(find("llama-3.1-8b").shape, "llama", 16)[0] == pytest.approx(large / 2**0.5, rel=0.05)
+    # Narrower than any base that the formula was fitted on: taken as the narrowest of them.
+    narrow, why = learning_rate(find("smollm2-135m").shape, "llama", 32)
+    assert narrow == pytest.approx(5e-4 * 2**0.781, rel=0.02) and "576" in why
+    assert learning_rate(None, "llama", 8)[0] == 2e-4
 
 
 def plan(recipe: Recipe, **changes):
@@ -100,7 +106,7 @@ def plan(recipe: Recipe, **changes):
 
 
 def test_the_plan_counts_its_steps_and_gives_reasons():
-    made = plan(Recipe.from_preset("pilot"))
+    made = plan(Recipe.from_preset("pilot", batch_size=8, epochs=4))
     assert made.micro_batch * made.accumulation == 8
     assert made.steps == 13 * 4
     assert made.steps_per_look == 13

@@ -14,6 +14,8 @@ from finetune.model.memory import GIB, Device, Estimate
 from finetune.training.recipe import Recipe
 
 FEWEST_LOOK_ROWS = 24
+FULL_BATCH = 32  # rows of a step from which on the rate is that of the formula
+NARROWEST = 1000  # width below which nobody fitted the formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +58,34 @@ class Plan:
     choices: tuple[Choice, ...]
 
 
-def learning_rate(shape: Shape | None, model_type: str) -> tuple[float, str]:
-    """Peak learning rate of a LoRA by the width of its base, and why.
+def learning_rate(shape: Shape | None, model_type: str, batch_size: int) -> tuple[float, str]:
+    """Peak learning rate of a LoRA by the width of its base and the rows of a step, and why.
 
     Rule: 5e-5 x 10 x (2000 / hidden)^P, P = 0.781 for Llama-like and 0.0775 for Qwen-like models (Thinking Machines,
-    “LoRA Without Regret”, 2025, fitted over 14 models).
+    “LoRA Without Regret”, 2025, fitted over 14 models). It was fitted with larger steps (their sweeps that are published
+    take 128 rows) and with bases of a width of 1,024 and more. A smaller step has a noisier gradient, for which the rate
+    goes down with the square root of its rows. Their own guide says that this does not always hold, and that short runs
+    bear more: so the root is counted from `FULL_BATCH` rows on, and never takes more than half.
     """
     if shape is None:
         return 2e-4, "the usual rate of a LoRA: the width of this base is not known"
     power = 0.0775 if "qwen" in model_type.lower() else 0.781
-    rate = 5e-5 * 10 * (2000 / shape.hidden) ** power
-    return float(f"{rate:.2g}"), f"for a base of width {shape.hidden} (5e-5 × 10 × (2000 / width)^{power:g})"
+    share = min(1.0, max(0.5, math.sqrt(batch_size / FULL_BATCH)))
+    width = max(shape.hidden, NARROWEST)
+    rate = 5e-5 * 10 * (2000 / width) ** power * share
+    reason = f"for a base of width {shape.hidden} (5e-5 × 10 × (2000 / width)^{power:g}"
+    if width > shape.hidden:
+        reason = f"for a base of width {shape.hidden}, taken as {width} (5e-5 × 10 × (2000 / width)^{power:g}"
+    if share < 1:
+        reason += f" × √({batch_size} / {FULL_BATCH})): few rows a step are noisy"
+    else:
+        reason += ")"
+    return float(f"{rate:.2g}"), reason
+
+
+def steps_of(recipe: Recipe, train_rows: int) -> int:
+    """Optimiser steps of a settled recipe if nothing stops it earlier."""
+    return max(1, math.ceil(math.ceil(train_rows / recipe.batch_size) * recipe.epochs))
 
 
 def rows_of_a_look(recipe: Recipe, train_rows: int, validation_rows: int) -> int:
@@ -88,14 +107,17 @@ def make_plan(
     train_rows: int,
     validation_rows: int,
     longest: int,
+    chosen: tuple[Choice, ...] = (),
 ) -> Plan:
     """The plan of a run.
 
     Args:
+        recipe: with a number for all but the learning rate.
         dtype: number format and its reason.
         estimate: peak memory and the micro-batch that fits; None where the shape is unknown.
         train_rows, validation_rows: rows after the recipe's cap.
         longest: longest training row in tokens, cut to the recipe's bound.
+        chosen: what `choose` settled.
     """
     choices = [
         Choice("device", device.name, "a GPU was found" if device.kind == "cuda" else "no GPU was found"),
@@ -115,11 +137,11 @@ def make_plan(
         choices.append(Choice("checkpointing", "on", "the activations would not fit otherwise"))
     rate, why = recipe.learning_rate, "set in the recipe"
     if not rate:
-        rate, why = learning_rate(shape, model_type)
-    choices.append(Choice("learning rate", f"{rate:g}", why))
+        rate, why = learning_rate(shape, model_type, recipe.batch_size)
+    choices += [Choice("learning rate", f"{rate:g}", why), *chosen]
 
     steps_per_epoch = math.ceil(train_rows / recipe.batch_size)
-    steps = max(1, math.ceil(steps_per_epoch * recipe.epochs))
+    steps = steps_of(recipe, train_rows)
     choices.append(
         Choice("steps", str(steps), f"{train_rows} rows, {recipe.batch_size} a step, {recipe.epochs:g} passes")
     )

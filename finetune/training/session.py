@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,12 +13,13 @@ from finetune.errors import FinetuneError
 from finetune.model import base, memory
 from finetune.model.prompt import Encoded, Prompt
 from finetune.runs.store import Run, model_cache
+from finetune.training import choose
 from finetune.training.plan import choose_rows, make_plan, rows_of_a_look
 
 
 def prompt_of(run: Run) -> Prompt:
     """The prompt that a run trains and compares with."""
-    recipe, record = run.recipe(), run.record()
+    recipe, record = choose.settled(run), run.record()
     tokenizer = base.tokenizer(recipe.base, cache=model_cache(run.root))
     return Prompt(tokenizer, record["task"], record["labels"], recipe.instruction, recipe.max_tokens)
 
@@ -32,9 +34,12 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     cache = model_cache(run.root)
     emit("log", text=f"looking for the base {recipe.base}")
     folder = base.resolve(recipe.base, cache)
-    prompt = prompt_of(run)
+    prompt, asked = prompt_of(run), recipe
     chosen = choose_rows(run.examples("train"), recipe.rows, record["task"], recipe.seed)
     held_out = run.examples("validation")
+    device, earlier = memory.device(), choose.plan_event(run) if resume else None
+    recipe, settled = choose.for_run(run, prompt, chosen, folder, device, earlier)
+    prompt.max_tokens = recipe.max_tokens
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
     drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out)), record["task"], recipe.seed)
     rows, validation = _encode(prompt, chosen, "training", emit), _encode(prompt, drawn, "validation", emit)
@@ -48,7 +53,6 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
             text=f"{cut} of {len(rows)} training rows are longer than {recipe.max_tokens} tokens: their inputs are cut at the end.",
         )
 
-    device = memory.device()
     shape = memory.shape_of(str(folder))
     longest = max(len(row) for row in [*rows, *validation])
     estimate = memory.estimate(str(folder), recipe, device, longest)
@@ -62,19 +66,33 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     plan = make_plan(
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model.config.model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
+        chosen=settled,
     )  # fmt: skip
-    emit(
-        "plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps, revision=base.revision(folder)
-    )
 
+    from finetune.training.sweep import sweep
     from finetune.training.train import train
 
+    pad, spent = prompt.tokenizer.pad_token_id, {}
+    if earlier is not None:
+        plan = dataclasses.replace(plan, choices=choose.again(plan.choices, earlier))
+    elif recipe.sweep == "yes":
+        swept = sweep(
+            model, recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit, should_stop=should_stop
+        )
+        if swept.asked_to_stop:
+            emit("stopped", step=0, reason="Stopped while learning rates were tried; resume begins again with them.")
+            return False
+        plan, spent = swept.plan, {"seconds": swept.seconds}
+    emit(
+        "plan", choices=[choice.as_json() for choice in plan.choices], steps=plan.steps, revision=base.revision(folder),
+        chosen=choose.chosen_values(asked, recipe, plan.learning_rate),
+    )  # fmt: skip
     checkpoint = last_checkpoint(run) if resume else None
     if checkpoint:
         emit("log", text=f"resuming from {checkpoint.name}")
     trained = train(
-        model, recipe, plan, rows, validation, directory=run.directory, pad=prompt.tokenizer.pad_token_id, emit=emit,
-        should_stop=should_stop, resume=checkpoint, before=_before(run, checkpoint),
+        model, recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit,
+        should_stop=should_stop, resume=checkpoint, before=_before(run, checkpoint) or spent,
     )  # fmt: skip
     if trained.asked_to_stop:
         emit(

@@ -7,7 +7,7 @@ from typing import get_args, get_type_hints
 
 import gradio as gr
 
-from finetune.training.recipe import PRESET_HELP, PRESETS, Recipe
+from finetune.training.recipe import AUTO, AUTOMATIC, PRESET_HELP, PRESETS, Recipe, Tick
 
 # Set on the tab Preview, where their effect is seen.
 ELSEWHERE = ("seed",)
@@ -30,15 +30,19 @@ def more() -> dict[str, gr.components.Component]:
 
 def _field(entry: dataclasses.Field, kind: type) -> gr.components.Component:
     shared = {"label": label(entry.name), "info": entry.metadata["help"], "elem_id": f"set-{entry.name}"}
+    if kind is Tick:
+        return gr.Checkbox(entry.default == "yes", min_width=200, **shared)
     if choices := get_args(kind):
         return gr.Dropdown(list(choices), value=entry.default, min_width=200, **shared)
     if kind is str:
         return gr.Textbox(entry.default, lines=2, **shared)
-    low, high = entry.metadata["low"], entry.metadata["high"]
+    automatic = entry.name in AUTOMATIC
     return gr.Number(
-        entry.default,
-        minimum=low,
-        maximum=high,
+        None if automatic else entry.default,
+        # An empty field leaves the choice to the program, and says so.
+        placeholder=AUTO if automatic else None,
+        minimum=None if automatic else entry.metadata["low"],
+        maximum=entry.metadata["high"],
         precision=0 if kind is int else None,
         step=1 if kind is int else None,
         min_width=200,
@@ -62,11 +66,22 @@ def presets() -> list[tuple[str, str]]:
 
 
 def values_of(preset: str, names: list[str]) -> dict[str, object]:
-    """What a preset puts into the fields of this form."""
-    recipe = Recipe.from_preset(preset)
-    return {name: getattr(recipe, name) for name in names}
+    """What a preset puts into the fields of this form: nothing where the program chooses, a tick as true or false."""
+    recipe, hints = Recipe.from_preset(preset), get_type_hints(Recipe)
+    found: dict[str, object] = {}
+    for name in names:
+        value = getattr(recipe, name)
+        found[name] = None if AUTOMATIC.get(name) == value else value == "yes" if hints[name] is Tick else value
+    return found
 
 
 def recipe_of(preset: str, values: dict[str, object]) -> Recipe:
-    """The recipe that the form says; an emptied field takes the preset's value. Raises FinetuneError."""
-    return Recipe.from_preset(preset, **{name: value for name, value in values.items() if value is not None})
+    """The recipe that the form says; an emptied field takes what the program chooses, or the preset's value.
+
+    Raises:
+        FinetuneError: a value is out of its bounds.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    emptied = {name: AUTOMATIC[name] for name, value in values.items() if value is None and name in AUTOMATIC}
+    ticks = {name: "yes" if value else "no" for name, value in given.items() if isinstance(value, bool)}
+    return Recipe.from_preset(preset, **emptied, **(given | ticks))
