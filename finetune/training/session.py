@@ -11,6 +11,7 @@ from typing import Any
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.model import base, memory
+from finetune.model.advice import advise, base_of, rows_of, spelling_of
 from finetune.model.prompt import Encoded, Prompt
 from finetune.runs.store import Run, model_cache
 from finetune.training import choose
@@ -40,6 +41,11 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     device, earlier = memory.device(), choose.plan_event(run) if resume else None
     recipe, settled = choose.for_run(run, prompt, chosen, folder, device, earlier)
     prompt.max_tokens = recipe.max_tokens
+    # Rows that are too long for the base are told below, by their number.
+    known, spelling = rows_of(chosen, record["task"]), spelling_of(prompt.tokenizer, chosen)
+    for advice in advise(base_of(recipe.base, cache, folder), known, spelling):
+        if advice.severity == "warning":
+            emit("warning", text=advice.text)
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
     drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out)), record["task"], recipe.seed)
     rows, validation = _encode(prompt, chosen, "training", emit), _encode(prompt, drawn, "validation", emit)

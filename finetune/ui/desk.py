@@ -7,7 +7,7 @@ handler finds them again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from finetune.dataset.reading.load import Table, load
 from finetune.dataset.report import Choices, Report, conclude, lengths_of
 from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
+from finetune.model.advice import Spelling
 from finetune.training.choose import most_tokens
 from finetune.training.recipe import LONGEST
 from finetune.ui.kept import Kept
@@ -199,6 +200,11 @@ def is_counted(data: Data, whose: Whose) -> bool:
     return _counted.has((_source(data), _mapped(data), whose))
 
 
+def lengths_known(data: Data, whose: Whose) -> Lengths | None:
+    """The tokens of these rows where they have been counted, else None: nothing is counted for it."""
+    return _lengths_of(data, examined_of(data), whose, silent) if is_counted(data, whose) else None
+
+
 def _lengths_of(data: Data, examined: Examined, whose: Whose, tell: Tell) -> Lengths:
     def make() -> Lengths:
         def counting(task: Task, labels: list[str]):
@@ -223,6 +229,15 @@ def _pieces(whose: Whose, words: Sequence[str]) -> list[int]:
     found = tokenizer(whose.base, cache=whose.cache)
     with _one_at_a_time:
         return pieces(found, words)
+
+
+def spelled(whose: Whose, rows: Sequence[Example], look: Callable[..., Spelling]) -> Spelling:
+    """What `look` says of the tokenizer and some rows."""
+    from finetune.model.base import tokenizer
+
+    found = tokenizer(whose.base, cache=whose.cache)
+    with _one_at_a_time:
+        return look(found, rows)
 
 
 def map_key(data: Data) -> Hashable:
