@@ -8,13 +8,18 @@ import pytest
 import torch
 from peft import get_peft_model_state_dict
 
+from finetune import jobs
 from finetune.model.base import load_model
 from finetune.model.memory import Device
 from finetune.model.prompt import Encoded
+from finetune.runs.events import EventLog
+from finetune.runs.store import create
 from finetune.training import sweep as sweeping
 from finetune.training.adapter import add_adapter
+from finetune.training.choose import settled
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
+from finetune.training.session import train_run
 from finetune.training.sweep import rates_around, sweep, take_off
 from finetune.training.train import train
 
@@ -73,25 +78,78 @@ def test_the_winner_is_taken_all_losses_are_told_and_the_base_is_untouched(model
     assert {fields["phase"] for fields in progress} == {"sweep"} and "loss" not in progress[0]
     assert [fields["step"] for fields in progress] == list(range(1, progress[0]["steps"] + 1))
     assert not (tmp_path / "sweep").exists() and not list(tmp_path.iterdir())
+    assert reason(run(model, tmp_path)[0]) == said  # and the same once more
 
 
-def test_it_comes_to_the_same_twice_and_the_training_after_it_is_that_of_its_rate(model, tiny_model, tmp_path):
-    first, _ = run(model, tmp_path)
-    second, _ = run(model, tmp_path)
-    assert reason(first) == reason(second)
+def test_the_training_after_it_is_the_one_that_its_rate_has_alone(model, tiny_model, tmp_path):
+    run(model, tmp_path, epochs=1)
 
     def losses(of_model, folder) -> list[float]:
-        recipe = Recipe(batch_size=8, epochs=1, rank=4, dropout=0.1)
+        recipe = Recipe(batch_size=8, epochs=0.5, rank=4, dropout=0.1, learning_rate=0.016)
         told = []
         train(
-            of_model, recipe, plan_for(Recipe(batch_size=8, epochs=1, learning_rate=0.016)), ROWS, ROWS[:8],
-            directory=tmp_path / folder, pad=0,
+            of_model, recipe, plan_for(recipe), ROWS, ROWS[:8], directory=tmp_path / folder, pad=0,
             emit=lambda kind, **fields: told.append(fields["loss"]) if kind == "progress" else None,
         )  # fmt: skip
         return told
 
     fresh = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
     assert losses(model, "after") == losses(fresh, "alone")
+
+
+def test_a_resumed_run_takes_the_rate_that_was_chosen_and_does_not_try_again(tiny_model, small_csv, tmp_path):
+    recipe = Recipe.from_preset(
+        "standard", base=str(tiny_model), batch_size=8, epochs=3, evaluations=2, sweep="yes", quantisation="none",
+        max_tokens=128,
+    )  # fmt: skip
+    made = create(
+        tmp_path,
+        report=jobs.inspect(small_csv, recipe=recipe, root=tmp_path),
+        recipe=recipe,
+        name="small",
+        compare=False,
+    )
+
+    def steps(phase: str) -> list[int]:
+        events = made.events()[0]
+        return [one["step"] for one in events if one["kind"] == "progress" and one["phase"] == phase]
+
+    with EventLog(made.events_path) as log:
+        assert not train_run(made, log.emit, lambda: len(steps("train")) > 2, resume=False)
+        tried, rate = len(steps("sweep")), settled(made).learning_rate
+        assert tried > 0 and rate > 0
+        assert train_run(made, log.emit, lambda: False, resume=True)
+    assert len(steps("sweep")) == tried
+    assert settled(made).learning_rate == rate
+    plans = [event for event in made.events()[0] if event["kind"] == "plan"]
+    reasons = [next(one["reason"] for one in plan["choices"] if one["name"] == "learning rate") for plan in plans]
+    assert len(plans) == 2 and reasons[0] == reasons[1] and "→" in reasons[0]
+    assert max(steps("train")) == 21  # 56 rows in steps of 8, three times
+    # The time that was spent on it is time of the run, and of its time box.
+    progress = [event for event in made.events()[0] if event["kind"] == "progress"]
+    assert progress[tried]["phase"] == "train"
+    assert progress[tried]["seconds"] > progress[tried - 1]["time"] - progress[0]["time"] > 0
+
+
+def test_a_stop_while_rates_are_tried_stops_the_run(tiny_model, small_csv, tmp_path):
+    recipe = Recipe.from_preset("pilot", base=str(tiny_model), sweep="yes", quantisation="none")
+    made = create(
+        tmp_path,
+        report=jobs.inspect(small_csv, recipe=recipe, root=tmp_path),
+        recipe=recipe,
+        name="small",
+        compare=False,
+    )
+    heard: list[str] = []
+    with EventLog(made.events_path) as log:
+
+        def emit(kind, **fields):
+            heard.append(kind)
+            return log.emit(kind, **fields)
+
+        assert not train_run(made, emit, lambda: "progress" in heard, resume=False)
+    assert heard[-1] == "stopped" and "plan" not in heard
+    assert not (made.directory / "sweep").exists() and not made.trained()
 
 
 def test_a_rate_that_diverges_loses_and_is_told(model, tmp_path, monkeypatch):

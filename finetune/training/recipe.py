@@ -137,6 +137,11 @@ PRESET_HELP: dict[str, str] = {
 }
 
 
+def shown(name: str, value: Any) -> Any:
+    """A value of a field as a person should read it: “auto” where it leaves the choice to the program."""
+    return AUTO if name in AUTOMATIC and value == AUTOMATIC[name] else value
+
+
 def parse_setting(text: str) -> tuple[str, Any]:
     """`name=value` of the command line as the field's name and a value of its type."""
     name, equals, value = text.partition("=")
