@@ -34,7 +34,10 @@ def _parameter(
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run was asked to do. What the program decides itself is in the run's `plan`, each value with its reason."""
+    """What a run was asked to do. What the program decides itself is in the run's `plan`, each value with its reason.
+
+    `Recipe.from_preset` leaves open what the program can choose from the data; `Recipe()` has a number for all but the rate.
+    """
 
     base: str = _parameter(
         "smollm2-135m", "the model to fine-tune: a name of the gallery, a Hub name, or a folder", more=False

@@ -11,6 +11,9 @@ from finetune.training.recipe import AUTO, AUTOMATIC, PRESET_HELP, PRESETS, Reci
 
 # Set on the tab Preview, where their effect is seen.
 ELSEWHERE = ("seed",)
+LEFT_OPEN = (
+    "An empty field is chosen from the rows, the task and the base; what was chosen, and why, stands in the run."
+)
 
 
 def more() -> dict[str, gr.components.Component]:
@@ -19,6 +22,7 @@ def more() -> dict[str, gr.components.Component]:
     entries = [entry for entry in dataclasses.fields(Recipe) if entry.metadata["more"] and entry.name not in ELSEWHERE]
     texts = [entry for entry in entries if hints[entry.name] is str]
     parts: dict[str, gr.components.Component] = {}
+    gr.HTML(f'<p class="quiet">{LEFT_OPEN}</p>')
     with gr.Row(elem_classes="grid"):
         for entry in entries:
             if entry not in texts:
