@@ -231,7 +231,7 @@ def _max_tokens(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     wanted = max(64 * math.ceil(facts.longest / 64), ROOM)
     bound = min(wanted, facts.context or LONGEST, LONGEST)
     longest = f"the longest row has {facts.longest:,} tokens" if facts.longest else "no row is counted yet"
-    if bound == ROOM:
+    if bound == ROOM and facts.longest <= bound:
         return bound, f"{longest}; the rest is room for the examples in the prompts of the comparison"
     if bound < wanted and facts.longest <= bound:
         return bound, f"{longest}; more the base cannot take"
