@@ -9,6 +9,7 @@ import torch
 from peft import get_peft_model_state_dict
 
 from finetune import jobs
+from finetune.errors import FinetuneError
 from finetune.model.base import load_model
 from finetune.model.memory import Device
 from finetune.model.prompt import Encoded
@@ -158,16 +159,26 @@ def test_a_rate_that_diverges_loses_and_is_told(model, tmp_path, monkeypatch):
     def diverging(model, recipe, plan, *args, **kwargs):
         done = real(model, recipe, plan, *args, **kwargs)
         if plan.learning_rate > 0.01:
-            raise sweeping.FinetuneError("The training diverged: the loss at step 3 is not a number.")
+            raise FinetuneError("The training diverged: the loss at step 3 is not a number.")
         return done
 
     monkeypatch.setattr(sweeping.training, "train", diverging)
     swept, _ = run(model, tmp_path)
     assert "0.016 → diverged" in reason(swept)
     assert swept.plan.learning_rate == 0.005
-    monkeypatch.setattr(sweeping.training, "train", lambda *args, **kwargs: diverging(*args, **kwargs) and 1 / 0)
-    with pytest.raises(ZeroDivisionError):  # a bug is no divergence
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), FinetuneError("The disk is full.")])
+def test_what_is_no_divergence_ends_the_run_and_leaves_the_base_as_it_was(model, tmp_path, monkeypatch, error):
+    def broken(model, recipe, *args, **kwargs):
+        add_adapter(model, recipe)
+        raise error
+
+    before = logits(model)
+    monkeypatch.setattr(sweeping.training, "train", broken)
+    with pytest.raises(type(error)):
         run(model, tmp_path)
+    assert torch.equal(logits(model), before)
 
 
 def test_of_rates_that_do_as_well_the_lowest_is_taken(model, tmp_path, monkeypatch):

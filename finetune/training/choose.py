@@ -164,7 +164,7 @@ def again(choices: Iterable[Choice], event: dict) -> tuple[Choice, ...]:
     said = {choice["name"]: Choice(**choice) for choice in event["choices"]}
     choices = tuple(choices)
     names = [choice.name for choice in choices]
-    kept = {name.replace("_", " ") for name in AUTOMATIC}
+    kept = {"prompt", *(name.replace("_", " ") for name in AUTOMATIC)}
     first = [choice for name, choice in said.items() if name in kept and name not in names]
     return (*(said.get(one.name, one) if one.name in kept else one for one in choices), *first)
 

@@ -166,8 +166,10 @@ class _Trials:
                 emit=hear, should_stop=lambda: self.should_stop() or self.spent > self.budget,
             )  # fmt: skip
             return done.best_loss, done.step < steps or done.asked_to_stop
-        except FinetuneError:
-            return None, False  # the one thing that it raises: a loss that is no number
+        except FinetuneError as error:
+            if "diverged" not in error.message:
+                raise
+            return None, False
         finally:
             take_off(self.model)
             shutil.rmtree(self.directory, ignore_errors=True)
