@@ -28,6 +28,7 @@ from finetune.evidence.options import Options, save
 from finetune.model import memory
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, default_root, model_cache, open_run, status
+from finetune.training.choose import most_tokens
 from finetune.training.recipe import Recipe
 
 Data = Path | str | Sequence[Path | str] | Table
@@ -81,7 +82,7 @@ def inspect(
     mapping = guess(table, input=input, output=output, task=task, template=template, group=group, time=time)
     choices = Choices(
         mends=tuple(mends), near=near, validation=recipe.validation_share, test=recipe.test_share, seed=recipe.seed,
-        max_tokens=recipe.max_tokens, compared_rows=recipe.compare_rows,
+        max_tokens=most_tokens(recipe.max_tokens, recipe.base), compared_rows=recipe.compare_rows,
         questions=questions or Questions(),
     )  # fmt: skip
     check_mends(choices.mends)
@@ -89,11 +90,14 @@ def inspect(
     tell("Counting tokens", 0.7)
     lengths, note, pieces = None, (), None
     try:
-        pieces = _pieces(tokenizer.result())
+        found = tokenizer.result()
     except FinetuneError as error:
         note = (f"Tokens were not counted: {error}",)
     else:
-        lengths = lengths_of(examined, recipe.max_tokens, _counter(recipe, tokenizer.result()))
+        pieces = _pieces(found)
+        most = most_tokens(recipe.max_tokens, recipe.base, Path(found.name_or_path))
+        choices = dataclasses.replace(choices, max_tokens=most)
+        lengths = lengths_of(examined, most, _counter(recipe, found, most))
     tell("Splitting the rows", 0.85)
     return dataclasses.replace(conclude(examined, choices, lengths, pieces=pieces), notes=note)
 
@@ -236,11 +240,11 @@ def _ahead(recipe: Recipe, cache: Path) -> Future:
     return found
 
 
-def _counter(recipe: Recipe, tokenizer: Any) -> Counting:
+def _counter(recipe: Recipe, tokenizer: Any, max_tokens: int) -> Counting:
     def counting(task: Task, labels: list[str]) -> Count:
         from finetune.model.prompt import Prompt
 
-        return Prompt(tokenizer, task, labels, recipe.instruction, recipe.max_tokens).both
+        return Prompt(tokenizer, task, labels, recipe.instruction, max_tokens).both
 
     return counting
 

@@ -57,6 +57,8 @@ def event_line(event: dict) -> str:
             )
         case "progress" if event.get("phase") == "compare":
             return f"compare {event['step']}/{event['steps']}: {event.get('text', '')}"
+        case "progress" if event.get("phase") == "sweep":
+            return f"trying learning rates {event['step']}/{event['steps']}"
         case "progress":
             left = event.get("eta_seconds")
             left = ", {}:{:02d} left".format(*divmod(round(left), 60)) if left is not None else ""

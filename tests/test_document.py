@@ -225,7 +225,7 @@ def test_a_template_and_a_time_are_in_the_command_and_defaults_are_not(
     text = (odd / "my rows.csv").read_text(encoding="utf-8").splitlines()
     dated = [text[0] + ",day", *(f"{line},2026-{1 + n % 12:02}-{1 + n % 28:02}" for n, line in enumerate(text[1:]))]
     Path("dated.csv").write_text("\n".join(dated) + "\n", encoding="utf-8")
-    recipe = Recipe(base=str(tiny_model))
+    recipe = Recipe.from_preset("standard", base=str(tiny_model))
     report = jobs.inspect("dated.csv", template="{the text}: {-more}", output="kind + label", time="day", recipe=recipe)
     run = made(tmp_path / "first", report, recipe, Options(), [])
     command = document.repeat_command(run)

@@ -21,6 +21,7 @@ HEAVY = {
     "finetune.training.train",
     "finetune.training.batches",
     "finetune.training.looking",
+    "finetune.training.sweep",
     "finetune.training.watch",
     "finetune.model.attention",
     "finetune.evidence.models.decoding",

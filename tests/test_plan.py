@@ -83,12 +83,22 @@ def test_a_gpu_that_does_not_answer_is_no_gpu(monkeypatch):
     assert memory.device().kind == "cpu"
 
 
-def test_learning_rate_falls_with_the_width():
-    small, _ = learning_rate(find("smollm2-135m").shape, "llama")
-    large, why = learning_rate(find("llama-3.1-8b").shape, "llama")
-    assert small == pytest.approx(1.3e-3, rel=0.05)
-    assert large < small and "4096" in why
-    assert learning_rate(find("qwen3-8b").shape, "qwen3")[0] == pytest.approx(4.7e-4, rel=0.05)
+def test_learning_rate_falls_with_the_width_with_small_steps_and_with_the_length_of_the_run():
+    eight = find("llama-3.1-8b").shape
+    large, why = learning_rate(eight, "llama", 32, 1000)
+    assert large == pytest.approx(5e-4 * (2000 / 4096) ** 0.781, rel=0.02)
+    assert "4096" in why and "noisy" not in why and "few" not in why
+    assert learning_rate(find("qwen3-8b").shape, "qwen3", 64, 1000)[0] == pytest.approx(4.7e-4, rel=0.05)
+    small, why = learning_rate(eight, "llama", 8, 1000)
+    assert small == pytest.approx(0.7 * large, rel=0.05) and "8 rows a step are noisy" in why
+    assert learning_rate(eight, "llama", 1, 1000)[0] == small
+    assert learning_rate(eight, "llama", 16, 1000)[0] == pytest.approx(large / 2**0.5, rel=0.05)
+    short, why = learning_rate(eight, "llama", 32, 50)
+    assert short == pytest.approx(1.5 * large, rel=0.05) and "50 steps are few" in why
+    # Narrower than any base that the formula was fitted on: taken as the narrowest of them.
+    narrow, why = learning_rate(find("smollm2-135m").shape, "llama", 32, 1000)
+    assert narrow == pytest.approx(5e-4 * 2**0.781, rel=0.02) and "576, taken as 1000" in why
+    assert learning_rate(None, "llama", 8, 1000)[0] == 2e-4
 
 
 def plan(recipe: Recipe, **changes):
@@ -100,7 +110,7 @@ def plan(recipe: Recipe, **changes):
 
 
 def test_the_plan_counts_its_steps_and_gives_reasons():
-    made = plan(Recipe.from_preset("pilot"))
+    made = plan(Recipe.from_preset("pilot", batch_size=8, epochs=4))
     assert made.micro_batch * made.accumulation == 8
     assert made.steps == 13 * 4
     assert made.steps_per_look == 13

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from finetune.dataset.example import Example
@@ -144,19 +146,70 @@ def test_a_system_turn_of_the_row_replaces_the_instruction(words):
     assert prompt.messages(Example(1, "hi", "x", (("user", "hi"),)))[0] == {"role": "system", "content": "Be brief."}
 
 
-def test_a_base_without_template_gets_a_plain_one(words):
-    import copy
+def with_template(words, template: str | None):
+    found = copy.deepcopy(words)
+    found.chat_template = template
+    return found
 
-    plain = copy.deepcopy(words)
-    plain.chat_template = None
+
+def test_a_base_without_template_gets_a_plain_one(words):
+    prompt = Prompt(with_template(words, None), "classification", LABELS)
+    encoded = prompt.encode(Example(1, "a saw", "tool"))
+    assert prompt.plain and not Prompt(words, "classification", LABELS).plain
+    assert words.decode(encoded.prompt + encoded.answer) == (
+        f"### Instruction\n{default_instruction('classification', LABELS)}\n\n### Input\na saw\n\n### Answer\ntool<|im_end|>"
+    )
+    assert encoded.answer[-1] == words.eos_token_id
+    # Solved examples end as the answer that is trained does.
+    shown = words.decode(prompt.encode(Example(1, "a saw", "tool"), [Example(2, "a plum", "fruit")]).prompt)
+    assert "### Input\na plum\n\n### Answer\nfruit<|im_end|>\n\n### Input\na saw\n\n### Answer\n" in shown
+
+
+def test_the_plain_template_begins_as_the_tokenizer_does(words):
+    from tokenizers.processors import TemplateProcessing
+
+    plain = with_template(words, None)
+    plain.bos_token = "<|endoftext|>"
+    assert not Prompt(plain, "instruction").render([{"role": "user", "content": "why"}]).startswith("<|endoftext|>")
+    plain.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|endoftext|> $A", special_tokens=[("<|endoftext|>", plain.bos_token_id)]
+    )
     encoded = Prompt(plain, "instruction").encode(Example(1, "why", "because"))
-    assert plain.decode(encoded.prompt).endswith("### User\nwhy\n\n### Assistant\n")
-    assert encoded.answer[-1] == plain.eos_token_id
+    assert encoded.prompt.count(plain.bos_token_id) == 1 and encoded.prompt[0] == plain.bos_token_id
+
+
+def test_the_end_that_is_trained_is_that_of_the_template_and_not_eos(words):
+    other = copy.deepcopy(words)
+    other.eos_token = "<|endoftext|>"  # as in many bases: the turn ends with <|im_end|> all the same
+    assert Prompt(other, "instruction").end == words.convert_tokens_to_ids("<|im_end|>") != other.eos_token_id
+    # A token that is added without being named among the special ones, as Phi's <|end|>.
+    other.add_tokens("<|end|>")
+    other.chat_template = words.chat_template.replace("<|im_end|>", "<|end|>")
+    prompt = Prompt(other, "instruction")
+    assert other.decode(prompt.encode(Example(1, "why", "because")).answer) == "because<|end|>"
+    assert prompt.end not in other.all_special_ids
+
+
+def test_a_template_whose_turns_have_no_end_gets_the_end_of_the_tokenizer(words):
+    bare = with_template(
+        words,
+        "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
+    )
+    encoded = Prompt(bare, "instruction").encode(Example(1, "why", "because"))
+    assert words.decode(encoded.answer) == "because<|im_end|>" and encoded.answer[-1] == words.eos_token_id
+    bare.eos_token = None
+    with pytest.raises(FinetuneError, match="no end token"):
+        Prompt(bare, "instruction")
+
+
+def test_answers_are_counted_with_their_end(words):
+    prompt = Prompt(words, "instruction")
+    rows = [Example(1, "why", "because"), Example(2, "what", "apple pear")]
+    assert prompt.answer_lengths(rows) == [len(prompt.encode(row).answer) for row in rows]
 
 
 def test_a_template_without_system_role_takes_the_instruction_in_the_first_turn(words):
-    import copy
-
     strict = copy.deepcopy(words)
     strict.chat_template = (
         "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + words.chat_template

@@ -17,6 +17,7 @@ from finetune.evidence.options import Options
 from finetune.evidence.systems import SYSTEMS
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, status
+from finetune.training.choose import settled
 from finetune.training.recipe import Recipe
 
 
@@ -90,7 +91,7 @@ def test_a_run_from_file_to_verdict(make):
 
     from peft import PeftConfig
 
-    assert PeftConfig.from_pretrained(str(run.adapter)).r == run.recipe().rank
+    assert PeftConfig.from_pretrained(str(run.adapter)).r == settled(run).rank
 
     # Another look asks nothing anew, is the same model to the ledger, and comes to the same scores.
     options.save(run, Options(systems=("base", "retrieval"), must=("refund",)))

@@ -20,6 +20,7 @@ from finetune.evidence.options import Options
 from finetune.evidence.outcomes import References
 from finetune.evidence.systems import ALTERNATIVES, CLASSICAL, FINE_TUNED, NAMES
 from finetune.runs.store import Run
+from finetune.training.choose import settled
 from finetune.training.plan import choose_rows
 
 # Rows with generated answers cost a hundred times those with scored labels; the choice of the alternative bears fewer.
@@ -43,7 +44,7 @@ class Trial:
     def __init__(self, run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool]):
         run.weights()
         self.run, self.emit, self.should_stop = run, emit, should_stop
-        self.recipe, self.options, self.task = run.recipe(), Options.of(run), run.record()["task"]
+        self.recipe, self.options, self.task = settled(run), Options.of(run), run.record()["task"]
         self.classification = self.task == "classification"
         held_out = {part: run.examples(part) for part in ("validation", "test")}
         self.held_out_rows = {part: len(rows) for part, rows in held_out.items()}

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 Part = Literal["prompt", "answer", "end", "cut"]
-# A tokenizer without a chat template (a plain base model) gets the plainest one.
+# For a tokenizer without a chat template (a plain base model): instruction, input, answer, end token, in plain words.
 PLAIN_TEMPLATE = (
-    "{% for m in messages %}{{ '### ' + m['role'] | capitalize + '\\n' + m['content'] + '\\n\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '### Assistant\\n' }}{% endif %}"
+    "{% set names = {'system': 'Instruction', 'user': 'Input', 'assistant': 'Answer'} %}"
+    "{% for m in messages %}{{ '### ' + names.get(m['role'], m['role'] | capitalize) + '\n' + m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}{{ '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Answer\n' }}{% endif %}"
 )
 _PROBE = "\u2063answer\u2063"
 _BATCH = 10_000  # texts that are counted at a time: their tokens need memory
@@ -38,6 +40,16 @@ class Encoded:
         return len(self.prompt) + len(self.answer)
 
 
+def common_prefix(rows: Sequence[list[int]]) -> int:
+    """Tokens that all rows begin with; each row keeps at least one of its own."""
+    low, high = min(rows), max(rows)
+    shared = next(
+        (place for place, (one, other) in enumerate(zip(low, high, strict=False)) if one != other),
+        min(len(low), len(high)),
+    )
+    return min(shared, min(map(len, rows)) - 1)
+
+
 @dataclass(frozen=True, slots=True)
 class TokenView:
     """One token as text, and the part of the row it belongs to."""
@@ -54,6 +66,10 @@ class Prompt:
         labels: for classification, the labels in the order in which the instruction names them.
         instruction: the system message; empty takes one made from task and labels, or none.
         max_tokens: longest row. A longer input is cut at its end; prompts around it and the answer never are.
+
+    Attributes:
+        plain: the tokenizer has no chat template, and rows are put in `PLAIN_TEMPLATE`.
+        end: id of the token that ends an answer; it is trained on, and generation stops at it.
     """
 
     def __init__(
@@ -69,7 +85,8 @@ class Prompt:
         self.labels = tuple(labels)
         self.max_tokens = max_tokens
         self.instruction = instruction or default_instruction(task, self.labels)
-        self.template = tokenizer.chat_template or PLAIN_TEMPLATE
+        self.plain = not tokenizer.chat_template
+        self.template = tokenizer.chat_template or _plain_template(tokenizer)
         self.end = self._end_of_turn()
 
     def messages(
@@ -195,6 +212,10 @@ class Prompt:
             total = [frame + of_input + of_answer for of_input, of_answer in zip(inputs, answers, strict=True)]
         return total, [of_row - of_input for of_row, of_input in zip(total, inputs, strict=True)]
 
+    def answer_lengths(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each answer, its end token included: what is learned of a row."""
+        return [count + 1 for count in self._counts([example.output for example in examples])]
+
     def _counts(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, in batches that use every core; equal texts, such as labels, are counted once."""
         distinct = list(dict.fromkeys(texts))
@@ -267,13 +288,21 @@ class Prompt:
         except Exception:
             text = ""  # A template that refuses these turns still trains: the tokenizer names its end token.
         tail = self._ids(text.rpartition(_PROBE)[2].strip()) if _PROBE in text else []
-        special = set(self.tokenizer.all_special_ids)
+        # Some tokenizers (Phi) list the end of a turn among their added tokens alone, and not among the special ones.
+        special = {*self.tokenizer.all_special_ids, *self.tokenizer.added_tokens_decoder}
         end = next((token for token in tail if token in special), self.tokenizer.eos_token_id)
         if end is None:
             raise FinetuneError(
                 "This base has no end token.", hint="Take another base: without one, an answer never ends."
             )
         return end
+
+
+def _plain_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """With the token that begins a text where this tokenizer sets one by itself: its base never saw a text without."""
+    first = tokenizer("a")["input_ids"][:1]
+    begins = tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id]
+    return ("{{ bos_token }}" if begins else "") + PLAIN_TEMPLATE
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, words: Sequence[str]) -> list[int]:

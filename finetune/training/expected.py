@@ -34,21 +34,21 @@ def timed_pass(model: Any, rows: Sequence[Encoded], plan: Plan, pad: int) -> flo
     """Seconds of one forward pass of the base over a micro-batch of rows of middling length."""
     import torch
 
-    from finetune.model.head import hidden_states
+    from finetune.training.layers import quick_layers
+    from finetune.training.step import answer_loss, batch_of, can_share
 
     ordered = sorted(rows, key=len)
     middle = max(0, (len(ordered) - plan.micro_batch) // 2)
-    batch = ordered[middle : middle + plan.micro_batch]
-    longest = max(map(len, batch))
-    ids = torch.tensor([row.prompt + row.answer + [pad] * (longest - len(row)) for row in batch], device=model.device)
+    ids, labels = batch_of(ordered[middle : middle + plan.micro_batch], pad, model.device)
+    share = not plan.checkpointing and can_share(model, rows)
     mode = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            hidden_states(model, input_ids=ids[:1], use_cache=False)  # the first one pays for what happens once
+        with torch.no_grad(), quick_layers(model):
+            answer_loss(model, ids[:1], labels[:1], share=share)  # the first one pays for what happens once
             _wait(plan.device)
             began = time.perf_counter()
-            hidden_states(model, input_ids=ids, use_cache=False)
+            answer_loss(model, ids, labels, share=share)
             _wait(plan.device)
             return time.perf_counter() - began
     finally:

@@ -15,12 +15,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from finetune.evidence.models.likelihood import common_prefix, trees
+from finetune.evidence.models.likelihood import trees
 from finetune.evidence.models.pair import Pair, Stopped
-from finetune.model.prompt import Encoded, Prompt
-from finetune.training.batches import IGNORED, collate
+from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.training.plan import FEWEST_LOOK_ROWS, Plan
-from finetune.training.step import answer_loss
+from finetune.training.step import answer_loss, batch_of
 
 Metric = Literal["accuracy", "token_accuracy"]
 
@@ -169,16 +168,8 @@ class Looker:
     def _tokens(self, rows: Sequence[Encoded]) -> tuple[float, int, int, int]:
         """Loss summed over tokens, tokens; tokens that are the most likely ones, tokens."""
         device = next(self.model.parameters()).device
-        batch = collate(
-            [
-                {"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer}
-                for row in rows
-            ],
-            self.pad,
-        )
         with torch.no_grad():
-            ids, labels = batch["input_ids"].to(device), batch["labels"].to(device)
-            loss, right, count = answer_loss(self.model, ids, labels, share=self.share)
+            loss, right, count = answer_loss(self.model, *batch_of(rows, self.pad, device), share=self.share)
         return float(loss), count, int(right), count
 
 

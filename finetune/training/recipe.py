@@ -12,34 +12,55 @@ from finetune.errors import FinetuneError
 Preset = Literal["pilot", "standard", "thorough"]
 Quantisation = Literal["nf4", "none"]
 LogTo = Literal["none", "tensorboard", "trackio", "wandb"]
+Tick = Literal["no", "yes"]
+# Tokens of a row that no base of today is trained on: where neither recipe nor base sets a bound.
+LONGEST = 131_072
 
 
-def _parameter(default: Any, help: str, low: float | None = None, high: float | None = None, more: bool = True) -> Any:
-    """A field with its bounds, one line of help, and whether the page keeps it under «more»."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "more": more})
+AUTO = "auto"
+
+
+def _parameter(
+    default: Any, help: str, low: float | None = None, high: float | None = None, *, more: bool = True,
+    auto: float | None = None,
+) -> Any:  # fmt: skip
+    """A field with its bounds, one line of help, and whether the page keeps it under «more».
+
+    Args:
+        auto: the value that leaves the choice to the program; 0 where no recipe could mean it otherwise. The presets leave
+            every such field so. `default` is the number that holds where a recipe.json does not name the field.
+    """
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "more": more, "auto": auto})
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run was asked to do. What the program decides itself is in the run's `plan`, each value with its reason."""
+    """What a run was asked to do. What the program decides itself is in the run's `plan`, each value with its reason.
+
+    `Recipe.from_preset` leaves open what the program can choose from the data; `Recipe()` has a number for all but the rate.
+    """
 
     base: str = _parameter(
         "smollm2-135m", "the model to fine-tune: a name of the gallery, a Hub name, or a folder", more=False
     )
     preset: Preset = _parameter("standard", "how thorough the run is", more=False)
     rows: int = _parameter(0, "training rows at most, with the labels in proportion; 0 takes all of them", 0, 1_000_000)
-    epochs: float = _parameter(2.0, "passes over the training rows at most", 0.1, 50)
+    epochs: float = _parameter(2.0, "passes over the training rows at most", 0.1, 50, auto=0.0)
     max_minutes: float = _parameter(0.0, "time box of the training in minutes; 0 sets none", 0, 10_000, more=False)
-    learning_rate: float = _parameter(0.0, "peak learning rate; 0 takes it from the size of the model", 0, 0.1)
-    batch_size: int = _parameter(16, "rows that make one step", 1, 1024)
-    rank: int = _parameter(16, "rank of the adapter (LoRA r)", 1, 256)
-    alpha: int = _parameter(32, "scale of the adapter (LoRA alpha)", 1, 1024)
-    dropout: float = _parameter(0.05, "share of the adapter's inputs dropped while training", 0, 0.9)
+    learning_rate: float = _parameter(0.0, "peak learning rate", 0, 0.1, auto=0.0)
+    sweep: Tick = _parameter(
+        "no",
+        "try learning rates around the chosen one on a slice of the rows first; takes a quarter of the time box at most",
+    )
+    batch_size: int = _parameter(16, "rows that make one step", 1, 1024, auto=0)
+    rank: int = _parameter(16, "rank of the adapter (LoRA r)", 1, 256, auto=0)
+    alpha: int = _parameter(32, "scale of the adapter (LoRA alpha)", 1, 1024, auto=0)
+    dropout: float = _parameter(0.05, "share of the adapter's inputs dropped while training", 0, 0.9, auto=-1.0)
     weight_decay: float = _parameter(0.01, "pull of the adapter's weights towards zero", 0, 1)
-    warmup: float = _parameter(0.06, "share of the steps in which the learning rate rises", 0, 0.5)
+    warmup: float = _parameter(0.06, "share of the steps in which the learning rate rises", 0, 0.5, auto=-1.0)
     quantisation: Quantisation = _parameter("nf4", "how the base is held: nf4 is QLoRA (4 bits), none is plain LoRA")
     max_tokens: int = _parameter(
-        1024, "longest row in tokens; a longer input is cut at its end, never the answer", 32, 131_072
+        1024, "longest row in tokens; a longer input is cut at its end, never the answer", 32, LONGEST, auto=0
     )
     max_new_tokens: int = _parameter(128, "longest answer generated in the comparison, in tokens", 1, 4096)
     compare_rows: int = _parameter(
@@ -49,7 +70,7 @@ class Recipe:
         1_000_000,
     )
     evaluations: int = _parameter(4, "looks at the validation rows in each epoch", 1, 100)
-    patience: int = _parameter(3, "looks without a better validation loss after which training stops", 1, 100)
+    patience: int = _parameter(3, "looks without a better validation loss after which training stops", 1, 100, auto=0)
     validation_share: float = _parameter(
         0.15, "share of the rows that choose checkpoint and prompt", 0.02, 0.45, more=False
     )
@@ -73,8 +94,8 @@ class Recipe:
                 object.__setattr__(self, entry.name, value)
             if not isinstance(value, kind) or isinstance(value, bool):
                 raise FinetuneError(f"{entry.name} must be {_kind_name(kind)}, not “{value}”.")
-            low, high = entry.metadata["low"], entry.metadata["high"]
-            if low is not None and not low <= value <= high:
+            low, high, auto = (entry.metadata[name] for name in ("low", "high", "auto"))
+            if low is not None and not low <= value <= high and value != auto:
                 raise FinetuneError(f"{entry.name} is {value:g}.", hint=f"Choose a value from {low:g} to {high:g}.")
         if self.validation_share + self.test_share > 0.9:
             raise FinetuneError(
@@ -96,21 +117,34 @@ class Recipe:
         """The recipe of a preset, with single values replaced."""
         if preset not in PRESETS:
             raise FinetuneError(f"There is no preset “{preset}”.", hint=f"Take one of: {', '.join(PRESETS)}.")
-        return cls(**{"preset": preset, **PRESETS[preset], **changes})
+        return cls(**{"preset": preset, **AUTOMATIC, **PRESETS[preset], **changes})
 
+
+# The fields that the program can choose, with the value that leaves it to do so.
+AUTOMATIC: dict[str, Any] = {
+    entry.name: entry.metadata["auto"]
+    for entry in dataclasses.fields(Recipe)
+    if entry.metadata["auto"] is not None
+}  # fmt: skip
 
 PRESETS: dict[str, dict[str, Any]] = {
-    # The seed's advice is to start with a pilot of 50-100 rows: cheap, and enough to see whether anything is learned.
-    "pilot": {"rows": 100, "epochs": 4.0, "max_minutes": 6.0, "batch_size": 8, "evaluations": 1, "compare_rows": 150},
-    "standard": {"epochs": 2.0},
-    "thorough": {"epochs": 5.0, "rank": 32, "alpha": 64, "patience": 5},
+    # The usual advice is to start with a pilot of 50-100 rows: cheap, and enough to see whether anything is learned.
+    "pilot": {"rows": 100, "max_minutes": 6.0, "evaluations": 1, "compare_rows": 150},
+    "standard": {},
+    # What it asks for more of is chosen with the rest: see `choose`.
+    "thorough": {},
 }
 
 PRESET_HELP: dict[str, str] = {
     "pilot": "100 rows, a few minutes: does anything get learned?",
-    "standard": "all rows, two passes",
-    "thorough": "all rows, up to five passes, a larger adapter",
+    "standard": "all rows, as many passes as they need",
+    "thorough": "all rows, up to twice the passes, a larger adapter, more patience",
 }
+
+
+def shown(name: str, value: Any) -> Any:
+    """A value of a field as a person should read it: “auto” where it leaves the choice to the program."""
+    return AUTO if name in AUTOMATIC and value == AUTOMATIC[name] else value
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
@@ -121,6 +155,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
     if not equals or name not in hints:
         raise FinetuneError(f"“{text}” sets nothing.", hint=f"Write name=value with one of: {', '.join(hints)}.")
     kind = hints[name]
+    if value.strip() == AUTO and name in AUTOMATIC:
+        return name, AUTOMATIC[name]
     if kind in (int, float):
         try:
             return name, kind(value)
@@ -141,5 +177,8 @@ def describe() -> str:
         low, high = entry.metadata["low"], entry.metadata["high"]
         choices = get_args(hints[entry.name])
         bounds = ", ".join(choices) if choices else (f"{low:g} to {high:g}" if low is not None else "")
-        lines.append(f"| `{entry.name}` | {json.dumps(entry.default)} | {bounds} | {entry.metadata['help']} |")
+        default = json.dumps(entry.default)
+        if entry.name in AUTOMATIC:
+            default, bounds = AUTO, f"{AUTO}, {bounds}"
+        lines.append(f"| `{entry.name}` | {default} | {bounds} | {entry.metadata['help']} |")
     return "\n".join(lines)

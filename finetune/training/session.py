@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from finetune.dataset.example import Example
 from finetune.errors import FinetuneError
 from finetune.model import base, memory
-from finetune.model.prompt import Encoded, Prompt
+from finetune.model.advice import advise, base_of, rows_of, spelling_of
+from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.runs.store import Run, model_cache
-from finetune.training import expected, loggers, recover
+from finetune.training import choose, expected, loggers, recover
 from finetune.training.plan import Plan, choose_rows, make_plan, rows_of_a_look
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 def prompt_of(run: Run) -> Prompt:
     """The prompt that a run trains and compares with."""
-    recipe, record = run.recipe(), run.record()
+    recipe, record = choose.settled(run), run.record()
     tokenizer = base.tokenizer(recipe.base, cache=model_cache(run.root))
     return Prompt(tokenizer, record["task"], record["labels"], recipe.instruction, recipe.max_tokens)
 
@@ -37,9 +39,17 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     cache = model_cache(run.root)
     emit("log", text=f"looking for the base {recipe.base}")
     folder = base.resolve(recipe.base, cache)
-    prompt = prompt_of(run)
+    prompt, asked = prompt_of(run), recipe
     chosen = choose_rows(run.examples("train"), recipe.rows, record["task"], recipe.seed)
     held_out = run.examples("validation")
+    device, earlier = memory.device(), choose.plan_event(run) if resume else None
+    recipe, settled = choose.for_run(run, prompt, chosen, folder, device, earlier)
+    prompt.max_tokens = recipe.max_tokens
+    # Rows that are too long for the base are told below, by their number.
+    known, spelling = rows_of(chosen, record["task"]), spelling_of(prompt.tokenizer, chosen)
+    for advice in advise(base_of(recipe.base, cache, folder), known, spelling):
+        if advice.severity == "warning":
+            emit("warning", text=advice.text)
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
     drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out)), record["task"], recipe.seed)
     rows, validation = _encode(prompt, chosen, "training", emit), _encode(prompt, drawn, "validation", emit)
@@ -53,10 +63,12 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
             text=f"{cut} of {len(rows)} training rows are longer than {recipe.max_tokens} tokens: their inputs are cut at the end.",
         )
 
-    device = memory.device()
     shape = memory.shape_of(str(folder))
     longest = max(len(row) for row in [*rows, *validation])
-    estimate = memory.estimate(str(folder), recipe, device, longest)
+    estimate = memory.estimate(
+        str(folder), recipe, device, longest, shared=common_prefix([row.prompt for row in rows]),
+        scored=max(len(row.answer) for row in rows),
+    )  # fmt: skip
     if estimate and not estimate.fits:
         raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.")
 
@@ -77,12 +89,25 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
     plan = make_plan(
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=loaded[0].config.model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
+        chosen=settled,
     )  # fmt: skip
-    pad = prompt.tokenizer.pad_token_id
+    from finetune.training.sweep import sweep
+    from finetune.training.train import train
+
+    pad, spent = prompt.tokenizer.pad_token_id, {}
+    if earlier is not None:
+        plan = dataclasses.replace(plan, choices=choose.again(plan.choices, earlier))
+    elif recipe.sweep == "yes":
+        swept = sweep(
+            loaded[0], recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit,
+            should_stop=should_stop,
+        )  # fmt: skip
+        if swept.asked_to_stop:
+            emit("stopped", step=0, reason="Stopped while learning rates were tried; resume begins again with them.")
+            return False
+        plan, spent = swept.plan, {"seconds": swept.seconds}
     per_second, named = expected.price(run.root, device.kind)
     forward = expected.timed_pass(loaded[0], rows, plan, pad)
-
-    from finetune.training.train import train
 
     def attempt(plan: Plan, checkpoint: Path | None) -> Trained:
         seconds = expected.seconds_of(recipe, plan, forward)
@@ -90,10 +115,11 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         emit(
             "plan", choices=[choice.as_json() for choice in choices], steps=plan.steps, revision=base.revision(folder),
             expected_seconds=seconds, price={"per_second": per_second, "of": named},
+            chosen=choose.chosen_values(asked, recipe, plan.learning_rate),
         )  # fmt: skip
         if checkpoint:
             emit("log", text=f"resuming from {checkpoint.name}")
-        before = _before(run, checkpoint, lost=not loaded)
+        before = _before(run, checkpoint, lost=not loaded) or spent
         return train(
             loaded.pop() if loaded else load(), recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit,
             should_stop=should_stop, resume=checkpoint, before=before, prompt=prompt, examples=drawn, per_second=per_second,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from finetune.model.attention import masked_pass, prefix_cache, read_only
+from finetune.model.attention import masked_pass, prefix_cache, read_only, takes_masks
 from finetune.model.head import bare, hidden_states, logits_of
 from finetune.model.memory import CHUNK_LOGITS
-from finetune.training.batches import IGNORED
+from finetune.model.prompt import Encoded
+from finetune.training.batches import IGNORED, collate
 
 # Fewer tokens than this are computed with each row: a pass of its own would cost more than it saves.
 FEWEST_SHARED = 8
@@ -87,6 +89,27 @@ def answer_states(
     targets = labels[:, first + 1 :]
     scored = targets != IGNORED
     return hidden[:, :-1][scored], targets[scored]
+
+
+def can_share(model: Any, rows: Sequence[Encoded]) -> bool:
+    """Whether the model heeds the masks that `share` needs, tried out on a few tokens of these rows."""
+    ids = [token for row in rows[:16] for token in row.prompt + row.answer]
+    mode = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return takes_masks(model, ids[-24:], model.device)
+    finally:
+        model.train(mode)
+
+
+def batch_of(rows: Sequence[Encoded], pad: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """`ids` and `labels` of some rows, as `answer_loss` takes them."""
+    made = collate(
+        [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in rows],
+        pad,
+    )
+    return made["input_ids"].to(device), made["labels"].to(device)
 
 
 def shared_tokens(ids: torch.Tensor, labels: torch.Tensor) -> int:

@@ -14,17 +14,16 @@ from torch.utils.data import Sampler
 from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from finetune.dataset.example import Example
-from finetune.model.attention import takes_masks
 from finetune.model.prompt import Encoded, Prompt
 from finetune.training import loggers
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, LengthGrouped, collate
 from finetune.training.layers import quick_layers
-from finetune.training.looking import Looker
+from finetune.training.looking import ROWS_OF_A_PASS, Looker, undisturbed
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.samples import Samples
-from finetune.training.step import answer_loss
+from finetune.training.step import answer_loss, batch_of, can_share
 from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
 
 
@@ -121,7 +120,7 @@ def train(
     """
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)
-    share = not plan.checkpointing and _takes_masks(adapted, rows)
+    share = not plan.checkpointing and can_share(adapted, rows)
     watch = Watch(recipe, plan, emit, should_stop, before or {}, per_second)
     watch.looker = Looker(
         adapted,
@@ -148,6 +147,7 @@ def train(
     trainer.remove_callback(PrinterCallback)
     watch.trainer, trainer.watch = trainer, watch
     with quick_layers(adapted):
+        _rehearse(adapted, plan, rows, validation, pad, share)
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds, tokens = watch.seconds, watch.tokens
     kept = _keep(trainer, watch, directory)
@@ -168,11 +168,22 @@ def train(
     )
 
 
-def _takes_masks(adapted: PeftModel, rows: Sequence[Encoded]) -> bool:
-    ids = [token for row in rows[:16] for token in row.prompt + row.answer]
-    adapted.eval()
-    with torch.no_grad():
-        return takes_masks(adapted, ids[-24:], adapted.device)
+def _rehearse(
+    adapted: PeftModel, plan: Plan, rows: Sequence[Encoded], validation: Sequence[Encoded], pad: int, share: bool
+) -> None:
+    """The largest passes of training and of a look, once, so that too little memory shows before the first step.
+
+    Nothing is learned, and no chance is used up.
+    """
+    with undisturbed(adapted):
+        adapted.train()
+        longest = sorted(rows, key=len)[-plan.micro_batch :]
+        answer_loss(adapted, *batch_of(longest, pad, adapted.device), share=share)[0].backward()
+        adapted.zero_grad(set_to_none=True)
+        adapted.eval()
+        longest = sorted(validation, key=len)[-ROWS_OF_A_PASS * plan.micro_batch :]
+        with torch.no_grad():
+            answer_loss(adapted, *batch_of(longest, pad, adapted.device), share=share)
 
 
 def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:

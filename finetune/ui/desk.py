@@ -7,7 +7,7 @@ handler finds them again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from finetune.dataset.reading.load import Table, load
 from finetune.dataset.report import Choices, Report, conclude, lengths_of
 from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
-from finetune.training.recipe import Recipe
+from finetune.model.advice import Spelling
+from finetune.training.choose import most_tokens
+from finetune.training.recipe import LONGEST
 from finetune.ui.kept import Kept
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -81,12 +83,19 @@ class Data:
 
 @dataclass(frozen=True)
 class Whose:
-    """Whose tokens are counted: base, folder of fetched models, longest row, instruction put before every input."""
+    """Whose tokens are counted: base, folder of fetched models, longest row, instruction put before every input.
+
+    A `max_tokens` of 0 leaves the longest row open: then what the base can take is the bound.
+    """
 
     base: str
     cache: Path
     max_tokens: int
     instruction: str = ""
+
+    @property
+    def limit(self) -> int:
+        return most_tokens(self.max_tokens, self.base)
 
 
 _tables = Kept(lambda table: len(table.frame), KEPT_ROWS)
@@ -177,7 +186,7 @@ def report_of(data: Data, whose: Whose | None = None, compared: int = 0, tell: T
             pieces = partial(_pieces, whose)
         choices = Choices(
             mends=data.mends, near=data.near, validation=data.validation, test=data.test, seed=data.seed,
-            max_tokens=whose.max_tokens if whose else Recipe.max_tokens, compared_rows=compared,
+            max_tokens=whose.limit if whose else LONGEST, compared_rows=compared,
             questions=data.questions,
         )  # fmt: skip
         tell("Splitting the rows", 0.85)
@@ -191,6 +200,11 @@ def is_counted(data: Data, whose: Whose) -> bool:
     return _counted.has((_source(data), _mapped(data), whose))
 
 
+def lengths_known(data: Data, whose: Whose) -> Lengths | None:
+    """The tokens of these rows where they have been counted, else None: nothing is counted for it."""
+    return _lengths_of(data, examined_of(data), whose, silent) if is_counted(data, whose) else None
+
+
 def _lengths_of(data: Data, examined: Examined, whose: Whose, tell: Tell) -> Lengths:
     def make() -> Lengths:
         def counting(task: Task, labels: list[str]):
@@ -202,7 +216,7 @@ def _lengths_of(data: Data, examined: Examined, whose: Whose, tell: Tell) -> Len
 
             return count
 
-        return lengths_of(examined, whose.max_tokens, counting, tell)
+        return lengths_of(examined, whose.limit, counting, tell)
 
     return _counted.get((_source(data), _mapped(data), whose), make)
 
@@ -215,6 +229,15 @@ def _pieces(whose: Whose, words: Sequence[str]) -> list[int]:
     found = tokenizer(whose.base, cache=whose.cache)
     with _one_at_a_time:
         return pieces(found, words)
+
+
+def spelled(whose: Whose, rows: Sequence[Example], look: Callable[..., Spelling]) -> Spelling:
+    """What `look` says of the tokenizer and some rows."""
+    from finetune.model.base import tokenizer
+
+    found = tokenizer(whose.base, cache=whose.cache)
+    with _one_at_a_time:
+        return look(found, rows)
 
 
 def map_key(data: Data) -> Hashable:
@@ -258,7 +281,7 @@ def prompt_of(whose: Whose, task: Task, labels: Sequence[str]):
     from finetune.model.prompt import Prompt
 
     found = tokenizer(whose.base, cache=whose.cache)
-    return Prompt(found, task, labels, whose.instruction, whose.max_tokens)
+    return Prompt(found, task, labels, whose.instruction, whose.limit)
 
 
 def tokens_of(whose: Whose, report: Report, example: Example) -> list:

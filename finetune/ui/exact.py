@@ -151,7 +151,7 @@ def view(report: Report, examined: Examined, row: int | None, whose: Whose) -> s
         )
     else:
         body = _cut(sum(token.part == "cut" for token in tokens)) + exact_view(tokens)
-    return f'{told}{body}<p class="quiet">Tokens of {escape(whose.base)}, at most {whose.max_tokens:,} a row.</p>'
+    return f'{told}{body}<p class="quiet">Tokens of {escape(whose.base)}, at most {whose.limit:,} a row.</p>'
 
 
 def _cut(tokens: int) -> str:

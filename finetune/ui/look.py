@@ -10,7 +10,6 @@ import gradio as gr
 
 from finetune.dataset.report import Report
 from finetune.errors import Cancelled, FinetuneError
-from finetune.training.recipe import Recipe
 from finetune.ui import banner, desk, exact, keep, splitting, work
 from finetune.ui.ask import Ask
 from finetune.ui.desk import Data, Whose
@@ -86,9 +85,7 @@ class Preview:
 
     def whose(self, base: str, other: str | None, max_tokens: float | None, instruction: str | None, *rest) -> Whose:
         """Whose tokens."""
-        return Whose(
-            (other or "").strip() or base, self.models, int(max_tokens or Recipe.max_tokens), instruction or ""
-        )
+        return Whose((other or "").strip() or base, self.models, int(max_tokens or 0), instruction or "")
 
     def report(self, data: Data, form: Sequence, tell: desk.Tell = work.silent) -> Report:
         """The report, with the tokens where they are known already."""
@@ -183,7 +180,7 @@ class Preview:
                 return
             except FinetuneError:
                 kept = '<p class="quiet">Everything else works; rows that would be cut are not counted.</p>'
-                estimate = self.pictures.estimate(desk.examined_of(data), whose.max_tokens)
+                estimate = self.pictures.estimate(desk.examined_of(data), whose.limit)
                 yield {self.exact.view: seen[self.exact.view] + kept} | estimate
             else:
                 yield {self.counted: (*shown, whose)} | self.view(data, report, offered, same_rows=True)

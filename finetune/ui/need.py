@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from finetune.model.gallery import GALLERY, BaseModel
+from finetune.model.gallery import GALLERY, BaseModel, context_of
 from finetune.model.memory import GIB, Device, Estimate, estimate
+from finetune.training.choose import without_data
 from finetune.training.recipe import Recipe
 from finetune.ui.notice import escape
 
@@ -15,7 +16,7 @@ FIELDS = ("batch_size", "rank", "quantisation", "max_tokens")
 
 def gallery(device: Device) -> list[tuple[str, str]]:
     """Labels and names of the bases: size, licence, and whether it fits here."""
-    recipe = Recipe()
+    recipe = without_data(Recipe.from_preset("standard"))
     return [(_label(entry, estimate(entry.name, recipe, device)), entry.name) for entry in GALLERY]
 
 
@@ -29,7 +30,7 @@ def _label(entry: BaseModel, need: Estimate | None) -> str:
 
 def bar(base: str, recipe: Recipe, device: Device, cache: Path, longest: int | None = None) -> str:
     """HTML of the memory that a run would take, part by part, of what is free. `longest` is in tokens, None unknown."""
-    need = estimate(base, recipe, device, longest, cache)
+    need = estimate(base, without_data(recipe, context_of(base), longest), device, longest, cache)
     if need is None:
         return '<p class="quiet">The memory this base needs is known once it has been fetched.</p>'
     scale = max(need.total, need.available) or 1

@@ -7,10 +7,13 @@ from typing import get_args, get_type_hints
 
 import gradio as gr
 
-from finetune.training.recipe import PRESET_HELP, PRESETS, Recipe
+from finetune.training.recipe import AUTO, AUTOMATIC, PRESET_HELP, PRESETS, Recipe, Tick
 
 # Set on the tab Preview, where their effect is seen.
 ELSEWHERE = ("seed",)
+LEFT_OPEN = (
+    "An empty field is chosen from the rows, the task and the base; what was chosen, and why, stands in the run."
+)
 
 
 def more() -> dict[str, gr.components.Component]:
@@ -19,6 +22,7 @@ def more() -> dict[str, gr.components.Component]:
     entries = [entry for entry in dataclasses.fields(Recipe) if entry.metadata["more"] and entry.name not in ELSEWHERE]
     texts = [entry for entry in entries if hints[entry.name] is str]
     parts: dict[str, gr.components.Component] = {}
+    gr.HTML(f'<p class="quiet">{LEFT_OPEN}</p>')
     with gr.Row(elem_classes="grid"):
         for entry in entries:
             if entry not in texts:
@@ -30,15 +34,19 @@ def more() -> dict[str, gr.components.Component]:
 
 def _field(entry: dataclasses.Field, kind: type) -> gr.components.Component:
     shared = {"label": label(entry.name), "info": entry.metadata["help"], "elem_id": f"set-{entry.name}"}
+    if kind is Tick:
+        return gr.Checkbox(entry.default == "yes", min_width=200, **shared)
     if choices := get_args(kind):
         return gr.Dropdown(list(choices), value=entry.default, min_width=200, **shared)
     if kind is str:
         return gr.Textbox(entry.default, lines=2, **shared)
-    low, high = entry.metadata["low"], entry.metadata["high"]
+    automatic = entry.name in AUTOMATIC
     return gr.Number(
-        entry.default,
-        minimum=low,
-        maximum=high,
+        None if automatic else entry.default,
+        # An empty field leaves the choice to the program, and says so.
+        placeholder=AUTO if automatic else None,
+        minimum=None if automatic else entry.metadata["low"],
+        maximum=entry.metadata["high"],
         precision=0 if kind is int else None,
         step=1 if kind is int else None,
         min_width=200,
@@ -67,10 +75,21 @@ def values_of(preset: str, names: list[str]) -> dict[str, object]:
 
 
 def form_of(recipe: Recipe, names: list[str]) -> dict[str, object]:
-    """What a recipe puts into the fields of this form."""
-    return {name: getattr(recipe, name) for name in names}
+    """What a recipe puts into the fields of this form: nothing where the program chooses, a tick as true or false."""
+    hints, found = get_type_hints(Recipe), {}
+    for name in names:
+        value = getattr(recipe, name)
+        found[name] = None if AUTOMATIC.get(name) == value else value == "yes" if hints[name] is Tick else value
+    return found
 
 
 def recipe_of(preset: str, values: dict[str, object]) -> Recipe:
-    """The recipe that the form says; an emptied field takes the preset's value. Raises FinetuneError."""
-    return Recipe.from_preset(preset, **{name: value for name, value in values.items() if value is not None})
+    """The recipe that the form says; an emptied field takes what the program chooses, or the preset's value.
+
+    Raises:
+        FinetuneError: a value is out of its bounds.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    emptied = {name: AUTOMATIC[name] for name, value in values.items() if value is None and name in AUTOMATIC}
+    ticks = {name: "yes" if value else "no" for name, value in given.items() if isinstance(value, bool)}
+    return Recipe.from_preset(preset, **emptied, **(given | ticks))

@@ -14,7 +14,7 @@ from finetune.runs import supervise
 from finetune.runs.store import Status, create, find_run, model_cache
 from finetune.training import loggers
 from finetune.training.recipe import Recipe
-from finetune.ui import charts, desk, need, sampled, settings
+from finetune.ui import charts, desk, need, sampled, settings, suits
 from finetune.ui.desk import Data, Whose
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar, choices_list, outcome
@@ -44,6 +44,7 @@ class Train:
     preset: gr.Radio
     minutes: gr.Number
     more: dict[str, gr.components.Component]
+    suits: gr.HTML
     need: gr.HTML
     start: gr.Button
     stop: gr.Button
@@ -120,11 +121,14 @@ class Train:
         return {self.minutes: values.pop("max_minutes")} | {self.more[name]: value for name, value in values.items()}
 
     def weigh(self, data: Data | None, *form) -> dict:
-        """The memory that the form as it stands would need."""
+        """The memory that the form as it stands would need, and whether its base suits the data."""
         try:
             recipe = self.recipe(data, *form)
-            longest = desk.longest(data) if data else None
-            return {self.need: need.bar(recipe.base, recipe, memory.device(), model_cache(self.root), longest)}
+            longest, cache = desk.longest(data) if data else None, model_cache(self.root)
+            return {
+                self.need: need.bar(recipe.base, recipe, memory.device(), cache, longest),
+                self.suits: gr.HTML(said := suits.view(data, recipe, cache), visible=bool(said)),
+            }
         except FinetuneError as error:
             return {self.need: sentence(error)}
 
@@ -134,7 +138,7 @@ class Train:
     def weighing(self) -> dict:
         """The keywords of an event that weighs the form anew."""
         private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
-        return {"fn": self.weigh, "inputs": [self.data, *self.fields()], "outputs": [self.need], **private}
+        return {"fn": self.weigh, "inputs": [self.data, *self.fields()], "outputs": [self.need, self.suits], **private}
 
     def recipe(self, data: Data | None, base: str, other: str, preset: str, minutes: float | None, *more):
         """The recipe that the form says, with the split of the tab Preview."""
@@ -191,6 +195,7 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
     outcome_line = gr.HTML(visible=False, elem_id="outcome")
     with gr.Accordion("What to train", open=True, elem_id="form") as form:
         base = gr.Radio(label="Base", elem_id="base", elem_classes="rows")
+        base_suits = gr.HTML(visible=False, elem_id="suits")
         with gr.Row(elem_classes="sides"):
             preset = gr.Radio(
                 settings.presets(), value="pilot", label="Preset", elem_id="preset", elem_classes="rows", min_width=300
@@ -254,7 +259,7 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
             )
 
     tab = Train(
-        root, base_name, data, run, notice, form, base, other, preset, minutes, more, need_bar, start, stop, resume,
+        root, base_name, data, run, notice, form, base, other, preset, minutes, more, base_suits, need_bar, start, stop, resume,
         outcome_line, live, progress, curves, scores, answers, choices, log, paused, raw, raw_text, see,
     )  # fmt: skip
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}

@@ -9,6 +9,7 @@ from finetune.evidence.causes import answer_causes, training_causes
 from finetune.evidence.causes.cause import AREAS, Cause, Facts
 from finetune.evidence.report.plain import trusted
 from finetune.runs.store import Run
+from finetune.training.choose import settled
 from finetune.training.plan import choose_rows
 from finetune.training.recipe import Recipe
 
@@ -61,6 +62,6 @@ def causes_of(run: Run) -> list[dict]:
     """The causes of a run that was compared, from its files; empty where it was not."""
     if (comparison := run.comparison()) is None:
         return []
-    recipe, task = run.recipe(), run.record()["task"]
+    recipe, task = settled(run), run.record()["task"]
     train = choose_rows(run.examples("train"), recipe.rows, task, recipe.seed)
     return find_causes(comparison, run.outputs(), run.report(), run.events()[0], recipe, train)

@@ -23,6 +23,7 @@ from finetune.evidence.systems import FINE_TUNED
 from finetune.runs import ledger
 from finetune.runs.store import Run, default_root, open_run
 from finetune.runs.supervise import WaitStopped, lease
+from finetune.training.choose import settled
 from finetune.training.plan import choose_rows
 
 FILE = "checks.jsonl"
@@ -134,7 +135,7 @@ def _compared(run: Run) -> _Own | None:
 
 
 def _result(run: Run, fresh: Fresh, asked: Sequence[Example], said: Said, own: _Own, below: float | None) -> dict:
-    recipe, record = run.recipe(), run.record()
+    recipe, record = settled(run), run.record()
     places = [place for place in range(len(asked)) if said.texts[place] is not None]
     if not places:
         raise FinetuneError(

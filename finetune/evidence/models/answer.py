@@ -14,6 +14,7 @@ from finetune.model import memory
 from finetune.runs.queue import Turn
 from finetune.runs.store import Run
 from finetune.runs.supervise import WaitStopped, lease
+from finetune.training.choose import settled
 from finetune.training.session import prompt_of
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -
     asked = questions(run, text, systems)
     if cut := max((one.cut for one in asked.values()), default=0):
         raise FinetuneError(
-            f"The prompt is {cut} tokens longer than this run takes ({run.recipe().max_tokens} with its answer).",
+            f"The prompt is {cut} tokens longer than this run takes ({settled(run).max_tokens} with its answer).",
             hint="Shorten it.",
         )
     if not _turn.acquire(timeout=120):

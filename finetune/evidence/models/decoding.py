@@ -17,9 +17,10 @@ import torch
 from transformers import Cache, GenerationConfig
 from transformers.cache_utils import DynamicLayer
 
-from finetune.evidence.models.likelihood import PASS_TOKENS, common_prefix
+from finetune.evidence.models.likelihood import PASS_TOKENS
 from finetune.model.attention import masked_pass, prefix_cache
 from finetune.model.head import logits_of
+from finetune.model.prompt import common_prefix
 
 if TYPE_CHECKING:
     from finetune.evidence.models.pair import Pair

@@ -17,6 +17,7 @@ from transformers import Cache
 
 from finetune.model.attention import extended, masked_pass, prefix_cache, read_only
 from finetune.model.head import hidden_states
+from finetune.model.prompt import common_prefix
 
 if TYPE_CHECKING:
     from finetune.evidence.models.pair import Pair
@@ -277,16 +278,6 @@ def _edges(pair: Pair, states: torch.Tensor, tree: Tree) -> np.ndarray:
     sources, tokens = torch.tensor(tree.edges, device=pair.device).T
     places = (torch.arange(rows, device=pair.device)[:, None] * nodes + sources).flatten()
     return pair.token_likelihoods(states.flatten(0, 1), places, tokens.repeat(rows)).reshape(rows, -1)
-
-
-def common_prefix(rows: Sequence[list[int]]) -> int:
-    """Tokens that all rows begin with; each row keeps at least one of its own."""
-    low, high = min(rows), max(rows)
-    shared = next(
-        (place for place, (one, other) in enumerate(zip(low, high, strict=False)) if one != other),
-        min(len(low), len(high)),
-    )
-    return min(shared, min(map(len, rows)) - 1)
 
 
 def _padded(rows: Sequence[Sequence[int]], width: int, fill: int) -> torch.Tensor:

@@ -13,7 +13,7 @@ from finetune.evidence.report.layout import Block, Facts, Points, Section, Small
 from finetune.evidence.report.repeat import changed, plainly, repeat
 from finetune.evidence.systems import ALTERNATIVES
 from finetune.runs.store import Run
-from finetune.training.recipe import Recipe
+from finetune.training.recipe import Recipe, shown
 
 
 def sections(run: Run, comparison: dict) -> Iterator[Section]:
@@ -89,7 +89,12 @@ def _training(run: Run, comparison: dict) -> Iterator[Block]:
     yield Facts(facts)
     preset = Recipe.from_preset(recipe.preset)
     rows = [
-        [name, plainly(value), plainly(getattr(preset, name)), Recipe.__dataclass_fields__[name].metadata["help"]]
+        [
+            name,
+            plainly(shown(name, value)),
+            plainly(shown(name, getattr(preset, name))),
+            Recipe.__dataclass_fields__[name].metadata["help"],
+        ]
         for name, value in changed(recipe)
         if name not in ("preset", "base")
     ]

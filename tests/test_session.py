@@ -1,0 +1,99 @@
+"""A training from its directory: what is chosen from the data reaches the run, its events and the comparison."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from finetune import jobs
+from finetune.evidence.alternatives.asking import asking_of
+from finetune.evidence.options import Options
+from finetune.runs.events import EventLog
+from finetune.runs.store import Run, create
+from finetune.training.choose import settled
+from finetune.training.recipe import Recipe
+from finetune.training.session import prompt_of, train_run
+
+
+@pytest.fixture(scope="module")
+def plain_model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as a plain base: without its chat template."""
+    folder = tmp_path_factory.mktemp("plain") / "tiny-plain"
+    shutil.copytree(tiny_model, folder)
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    config.pop("chat_template", None)
+    path.write_text(json.dumps(config))
+    return folder
+
+
+def trained(base: Path, data: Path, root: Path, **changes) -> Run:
+    recipe = Recipe.from_preset(
+        "standard", base=str(base), quantisation="none", **{"epochs": 1, "evaluations": 1} | changes
+    )
+    report = jobs.inspect(data, recipe=recipe, root=root)
+    run = create(root, report=report, recipe=recipe, name="small", compare=False)
+    with EventLog(run.events_path) as log:
+        assert train_run(run, log.emit, lambda: False, resume=False)
+    return run
+
+
+def choices(run: Run) -> dict[str, tuple[str, str]]:
+    plan = next(event for event in run.events()[0] if event["kind"] == "plan")
+    return {choice["name"]: (choice["value"], choice["reason"]) for choice in plan["choices"]}
+
+
+def warnings(run: Run) -> str:
+    return " ".join(event["text"] for event in run.events()[0] if event["kind"] == "warning")
+
+
+def test_a_plain_base_is_told_of_and_compared_with_the_prompt_it_was_trained_with(plain_model, small_csv, tmp_path):
+    run = trained(plain_model, small_csv, tmp_path)
+    assert choices(run)["prompt"][0] == "plain" and "no chat template" in choices(run)["prompt"][1]
+    assert "no chat template" in warnings(run)
+    row = run.examples("test")[0]
+    (asked,) = asking_of(run, Options()).ask("fine_tuned", [row], 0, 8)
+    assert asked.prompt == prompt_of(run).encode(row).prompt
+    shown = prompt_of(run).tokenizer.decode(asked.prompt)
+    assert shown.startswith("### Instruction\n") and shown.endswith(f"### Input\n{row.input}\n\n### Answer\n")
+
+
+def test_the_values_that_were_chosen_are_those_of_the_run(tiny_model, small_csv, tmp_path):
+    run = trained(tiny_model, small_csv, tmp_path)
+    told, recipe = choices(run), settled(run)
+    adapter = json.loads((run.adapter / "adapter_config.json").read_text())
+    assert (adapter["r"], adapter["lora_alpha"], adapter["lora_dropout"]) == (recipe.rank, recipe.alpha, recipe.dropout)
+    assert told["rank"][0] == str(recipe.rank) and told["batch size"][0] == str(recipe.batch_size)
+    assert told["learning rate"][0] == f"{recipe.learning_rate:g}"
+    assert "epochs" not in told and recipe.epochs == 1  # set, not chosen
+    assert "prompt" not in told and "no chat template" not in warnings(run)
+    assert prompt_of(run).max_tokens == recipe.max_tokens == 1024
+
+
+def test_no_row_is_cut_that_the_base_can_take_and_what_is_cut_is_told(tiny_model, tmp_path):
+    lines = [f"bring the saw {number},{('a', 'b')[number % 2]}" for number in range(60)]
+    lines += [f"{' '.join(f'saw{number}' for number in range(words))},a" for words in (80, 900)]
+    data = tmp_path / "long.csv"
+    data.write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+    def recipe(**changes) -> Recipe:
+        shares = {"validation_share": 0.1, "test_share": 0.1}
+        return Recipe.from_preset("standard", base=str(tiny_model), **shares, **changes)
+
+    # The base takes 1,024 tokens: one row is longer; the other is longer than 256 alone.
+    report = jobs.inspect(data, recipe=recipe(), root=tmp_path)
+    assert report.tokens["truncated_rows"] == 1 and report.tokens["max"] > 1024
+    assert jobs.inspect(data, recipe=recipe(max_tokens=256), root=tmp_path).tokens["truncated_rows"] == 2
+    seed = next(
+        seed
+        for seed in range(20)
+        if {61, 62} <= {row.row for row in jobs.inspect(data, recipe=recipe(seed=seed), root=tmp_path).split.train}
+    )
+    run = trained(tiny_model, data, tmp_path, seed=seed, validation_share=0.1, test_share=0.1)
+    value, reason = choices(run)["max tokens"]
+    assert value == "1,024" and "are cut" in reason
+    assert "1 of " in warnings(run) and "longer than 1024 tokens" in warnings(run)

@@ -1,0 +1,64 @@
+"""The form of a run: what it shows of a preset, and what it says when fields are emptied or ticked."""
+
+from __future__ import annotations
+
+import gradio as gr
+import pytest
+
+from finetune.errors import FinetuneError
+from finetune.training.recipe import AUTOMATIC, PRESETS, Recipe
+from finetune.ui import need, settings, suits
+from finetune.ui.desk import EXAMPLES, open_files
+
+NAMES = [name for name in Recipe.__dataclass_fields__ if name not in ("base", "preset")]
+
+
+@pytest.fixture(scope="module")
+def parts():
+    with gr.Blocks():
+        return settings.more()
+
+
+def test_what_the_program_chooses_is_an_empty_field_that_says_so(parts):
+    for name in AUTOMATIC:
+        assert parts[name].value is None and parts[name].placeholder == "auto", name
+    assert parts["weight_decay"].value == 0.01 and not parts["weight_decay"].placeholder
+    assert isinstance(parts["sweep"], gr.Checkbox) and parts["sweep"].value is False
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_form_of_a_preset_says_that_preset(preset):
+    assert settings.recipe_of(preset, settings.values_of(preset, NAMES)) == Recipe.from_preset(preset)
+
+
+def test_numbers_ticks_and_emptied_fields():
+    form = settings.values_of("pilot", NAMES)
+    recipe = settings.recipe_of("pilot", form | {"sweep": True, "epochs": 3, "dropout": 0.0, "evaluations": None})
+    assert (recipe.sweep, recipe.epochs, recipe.dropout) == ("yes", 3.0, 0.0)
+    assert recipe.evaluations == PRESETS["pilot"]["evaluations"] and recipe.rank == 0
+    with pytest.raises(FinetuneError, match="rank"):
+        settings.recipe_of("pilot", form | {"rank": 1000})
+
+
+def test_the_memory_is_told_where_all_is_left_open(tmp_path):
+    from finetune.model.memory import GIB, Device
+
+    device = Device("cpu", "CPU", 24 * GIB, 22 * GIB, 2)
+    told = need.bar("smollm2-135m", Recipe.from_preset("standard"), device, tmp_path)
+    assert "GiB" in told and "fits" in told
+    assert all("fits" in label or "too large" in label for label, _ in need.gallery(device))
+
+
+def test_what_does_not_suit_is_told_beneath_the_choice_of_the_base(tmp_path):
+    data = open_files([str(EXAMPLES / "tickets.csv")])
+    recipe = Recipe.from_preset("pilot", base="llama-3.1-8b")
+    said = suits.view(data, recipe, tmp_path)
+    assert "Built with Llama" in said and "notice" not in said
+    assert suits.view(data, Recipe.from_preset("pilot"), tmp_path) == ""
+    assert suits.view(None, recipe, tmp_path) == ""
+    german = tmp_path / "german.csv"
+    line = '"Ich habe meine Bestellung erhalten, aber das Paket {} war leider beschädigt und ein Teil fehlt.",Mangel{}'
+    german.write_text("text,label\n" + "\n".join(line.format(n, n % 2) for n in range(60)), encoding="utf-8")
+    said = suits.view(open_files([str(german)]), Recipe.from_preset("standard"), tmp_path)
+    assert "German" in said and "notice mild" in said
+    assert "42 rows" in suits.view(open_files([str(german)]), recipe, tmp_path)
