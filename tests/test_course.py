@@ -88,4 +88,9 @@ def test_the_expected_time_follows_steps_passes_and_the_time_box():
     plan = Plan("cpu", "float32", 4, 2, False, 0.01, 50, 10, None, ())
     assert seconds_of(Recipe(), plan, 0.5) == pytest.approx(1.2 * 4 * 0.5 * 50 * 2)
     assert seconds_of(Recipe(max_minutes=1.0), plan, 0.5) == 60
-    assert [span(seconds) for seconds in (0.2, 40, 250, 9000)] == ["about 1 s", "about 40 s", "about 4 min", "about 2.5 h"]
+    assert [span(seconds) for seconds in (0.2, 40, 250, 9000)] == [
+        "about 1 s",
+        "about 40 s",
+        "about 4 min",
+        "about 2.5 h",
+    ]

@@ -25,7 +25,9 @@ def bar(story: Story, found: Status) -> str:
     if not found.steps:
         if story.expected_seconds is None or found.state == "comparing":
             return _bar(0.0, [found.message or "Starting: the model is loaded first."], waiting=True)
-        return _bar(0.0, ["The first look at the validation rows.", f"{span(story.expected_seconds)} in all"], waiting=True)
+        return _bar(
+            0.0, ["The first look at the validation rows.", f"{span(story.expected_seconds)} in all"], waiting=True
+        )
     unit = "answer" if found.state == "comparing" else "step"
     share = min(1.0, (found.step or 0) / found.steps)
     facts = [f"{share:.0%}", f"{unit} {found.step or 0:,} of {found.steps:,}"]

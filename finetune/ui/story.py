@@ -9,7 +9,6 @@ from pathlib import Path
 
 from finetune.runs.store import Run, Status, find_run, status
 
-
 # What the share counts that a look tells, in words that go after a number.
 MEASURES = {"accuracy": "of the labels right", "token_accuracy": "of the answers' tokens right"}
 
@@ -97,7 +96,6 @@ class Story:
             self.warnings = []
         if line := _line(event):
             self.log.append(f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {line}")
-
 
     def _look(self, step: int, event: dict) -> None:
         self.metric = event.get("metric") or self.metric

@@ -86,7 +86,9 @@ class Train:
             self.outcome: gr.HTML(said := outcome(story, found), visible=bool(said)),
             self.bar: bar(story, found),
             self.curves: gr.LinePlot(losses, visible=not losses.empty),
-            self.scores: gr.LinePlot(scores, visible=not scores.empty, y_title=f"% {MEASURES.get(story.metric, 'right')}"),
+            self.scores: gr.LinePlot(
+                scores, visible=not scores.empty, y_title=f"% {MEASURES.get(story.metric, 'right')}"
+            ),
             self.sampled: gr.HTML(answers, visible=bool(answers)),
             self.choices: choices_list(story.choices),
             self.raw: gr.Accordion(visible=found.over and story.run.log_path.exists()),
@@ -224,7 +226,14 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
     with gr.Column(visible=False, elem_classes="body") as live:
         progress = gr.HTML(elem_id="progress")
         with gr.Row(elem_classes="sides"):
-            shared = {"x": "step", "color": "curve", "color_title": " ", "visible": False, "height": 260, "show_label": False}
+            shared = {
+                "x": "step",
+                "color": "curve",
+                "color_title": " ",
+                "visible": False,
+                "height": 260,
+                "show_label": False,
+            }
             curves = gr.LinePlot(
                 y="loss", color_map=charts.LOSS_COLOURS, buttons=[], elem_id="curves", min_width=300, **shared
             )
