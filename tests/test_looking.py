@@ -63,7 +63,7 @@ def test_the_loss_is_the_mean_over_scored_tokens_and_the_score_counts_rows(adapt
     rows = [prompt.encode(example) for example in ROWS]
     looker = looker_of(adapted, prompt, rows)
     assert looker.metric == "accuracy"
-    seen, learned = looker.look()
+    seen = looker.look()
     # One row at a time, by the plain pass: no batches, no shared beginnings, no trees.
     adapted.eval()
     nats, tokens, right = 0.0, 0, 0
@@ -82,11 +82,12 @@ def test_the_loss_is_the_mean_over_scored_tokens_and_the_score_counts_rows(adapt
     assert seen.score == right / len(rows)
     # The mean of the means of its passes is another number: the answers are of 3 to 7 tokens.
     assert {len(row.answer) for row in rows} != {3}
-    assert learned.loss == pytest.approx(seen.loss, rel=1e-4)
+    # Of the same rows, evenly drawn.
+    assert len(looker.learned) == 24 and {row.row for row in looker.learned} >= {0, 28}
 
     tokens_alone = looker_of(adapted, prompt, rows, with_prompt=False)
     assert tokens_alone.metric == "token_accuracy"
-    assert tokens_alone.look()[0].loss == pytest.approx(seen.loss, rel=1e-4)
+    assert tokens_alone.look().loss == pytest.approx(seen.loss, rel=1e-4)
 
 
 def test_an_answer_that_is_no_label_and_dear_labels_are_measured_by_tokens(adapted, prompt):
@@ -143,6 +144,7 @@ def test_with_and_without_looks_every_step_is_the_same(tiny_model, tmp_path, pro
     )
     rows = [prompt.encode(example) for example in ROWS]
     losses, told = [], []
+    monkeypatch.setattr("finetune.training.watch.QUICK", 1000.0)
     for looks in (True, False):
         if not looks:
             monkeypatch.setattr(Watch, "look", lambda self: {"eval_loss": 1.0})
@@ -170,7 +172,9 @@ def test_the_answers_are_those_of_the_comparison(tiny_model, tmp_path, prompt, a
     pair = Pair(tiny_model, tmp_path / "adapter", prompt, kind="cpu", quantisation="nf4", probes=[])
     rows = [prompt.encode(example) for example in ROWS[:5]]
     answers = looker_of(adapted, prompt, rows).answers(rows, 6)
-    assert answers == pair.generate([row.prompt for row in rows], 6).texts
+    whole = pair.generate([row.prompt for row in rows], 6)
+    assert [answer.removesuffix("…") for answer in answers] == whole.texts
+    assert [answer.endswith("…") for answer in answers] == list(whole.cut) and any(whole.cut)
 
 
 def test_matrices_that_never_moved_are_counted(tiny_model):
@@ -179,3 +183,32 @@ def test_matrices_that_never_moved_are_counted(tiny_model):
     assert unmoved(made) == (14, 14)
     next(parameter for name, parameter in made.named_parameters() if "lora_B" in name).data[0, 0] = 1e-8
     assert unmoved(made) == (13, 14)
+
+
+def test_what_is_dear_beside_the_validation_rows_is_done_less_often(tiny_model, tmp_path, prompt, monkeypatch):
+    """The validation rows stay the same ones: losses of different rows could not be compared."""
+    clock = {"now": 0.0}
+    monkeypatch.setattr("finetune.training.watch.time.monotonic", lambda: clock["now"])
+    answers, step = Looker.answers, Watch.on_step_begin
+
+    def slow(self, *args):
+        clock["now"] += 10
+        return answers(self, *args)
+
+    def on_step_begin(self, *args, **kwargs):
+        step(self, *args, **kwargs)
+        clock["now"] += 20
+
+    monkeypatch.setattr(Looker, "answers", slow)
+    monkeypatch.setattr(Watch, "on_step_begin", on_step_begin)
+    recipe, said = Recipe(batch_size=8, epochs=6, evaluations=2, patience=100, max_new_tokens=6), []
+    rows = [prompt.encode(example) for example in ROWS]
+    model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
+    train(
+        model, recipe, plan_of(recipe), rows, rows[:9], directory=tmp_path, pad=0, prompt=prompt, examples=ROWS[:9],
+        emit=lambda kind, **fields: said.append(fields) if kind == "evaluated" else None,
+    )  # fmt: skip
+    assert all(look["loss"] > 0 and look["score"] is not None for look in said)
+    # Two steps of 20 s between two looks; 10 s are a tenth of five steps, so of every third look.
+    assert [bool(look["sampled"]) for look in said[:7]] == [True, False, False, True, False, False, True]
+    assert [look["train_score"] is not None for look in said[:4]] == [False, False, False, True]

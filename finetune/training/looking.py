@@ -23,8 +23,6 @@ from finetune.training.step import answer_loss, batch_of
 
 Metric = Literal["accuracy", "token_accuracy"]
 
-# Rows that were trained on, looked at beside the validation rows: so many that 95% and 80% are apart.
-LEARNED_ROWS = 2 * FEWEST_LOOK_ROWS
 # Scoring all labels may cost so much of what reading the rows costs; a look is to stay under a fifth of the time.
 DEAREST = 1.5
 # Without gradients nothing is kept of a layer: this many times the rows of a training pass fit.
@@ -109,22 +107,27 @@ class Looker:
         self.learning = Learning(model, prompt, plan) if prompt is not None else None
         self.labels = [prompt.answer_ids(label) for label in prompt.labels] if prompt is not None else []
         self.metric: Metric = "accuracy" if self._scores_labels() else "token_accuracy"
-        most = min(len(self.validation), LEARNED_ROWS if self.metric == "accuracy" else FEWEST_LOOK_ROWS)
+        most = min(FEWEST_LOOK_ROWS, len(training))
         # Evenly drawn from the file, whose rows may be in the order of their labels.
-        self.learned = [training[place * len(training) // most] for place in range(min(most, len(training)))]
+        self.learned = [training[place * len(training) // most] for place in range(most)]
 
-    def look(self) -> tuple[Measured, Measured]:
-        """The validation rows, and rows that were trained on. Raises Stopped."""
+    def look(self) -> Measured:
+        """The validation rows. Raises Stopped."""
         with undisturbed(self.model):
-            return self._measure(self.validation), self._measure(self.learned)
+            return self._measure(self.validation)
+
+    def look_at_learned(self) -> Measured:
+        """Some of the rows that are trained on. Raises Stopped."""
+        with undisturbed(self.model):
+            return self._measure(self.learned)
 
     def answers(self, rows: Sequence[Encoded], most: int) -> list[str]:
-        """The most likely answer to each row, token by token, at most `most` tokens. Raises Stopped."""
+        """The most likely answer to each row, token by token; one of more than `most` tokens ends in “…”. Raises Stopped."""
         if self.learning is None:
             return []
         with undisturbed(self.model):
             made = self.learning.generate([row.prompt for row in rows], most, should_stop=self.should_stop)
-            return made.texts
+        return [f"{text}…" if cut else text for text, cut in zip(made.texts, made.cut, strict=True)]
 
     def _go_on(self) -> None:
         if self.should_stop():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,8 @@ if TYPE_CHECKING:
 
 ROWS = 3
 TOKENS = 32  # of an answer at most
+LABEL_TOKENS = 4  # more than the longest label has: enough to see that something else is said
 CHARACTERS = 240  # of a prompt or an answer as it is told; the file of events is to stay small
-# Of the time of training since the answers before: a slow machine writes them less often.
-SHARE = 0.1
-QUICK = 1.0  # seconds that are always taken
 
 
 class Samples:
@@ -31,7 +28,8 @@ class Samples:
     """
 
     def __init__(self, looker: Looker, rows: Sequence[Encoded], examples: Sequence[Example], most: int):
-        self.looker, self.most = looker, min(most, TOKENS)
+        labels = max((len(label) for label in looker.labels), default=0)
+        self.looker, self.most = looker, min(most, TOKENS, labels + LABEL_TOKENS if labels else TOKENS)
         of = {example.row: example for example in examples}
         chosen: list[Encoded] = []
         for row in [row for row in rows if row.row in of]:
@@ -40,21 +38,14 @@ class Samples:
         rest = [row for row in rows if row.row in of and row not in chosen]
         self.rows = [*chosen, *rest[: ROWS - len(chosen)]]
         self.examples = [of[row.row] for row in self.rows]
-        self.took = 0.0
-        self.at = time.monotonic()
 
     def take(self) -> list[dict]:
-        """The answers of now: row, prompt, expected and answer of each; empty where that would take too long.
+        """The answers of now: row, prompt, expected and answer of each.
 
         Raises:
             Stopped: a stop was asked for meanwhile.
         """
-        began = time.monotonic()
-        if not self.rows or self.took > max(QUICK, SHARE * (began - self.at)):
-            return []
-        answers = self.looker.answers(self.rows, self.most)
-        self.at = time.monotonic()
-        self.took = self.at - began
+        answers = self.looker.answers(self.rows, self.most) if self.rows else []
         return [
             {
                 "row": example.row,

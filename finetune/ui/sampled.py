@@ -22,7 +22,7 @@ def table(looks: Sequence[tuple[int, list[dict]]]) -> str:
     # A resumed run may have chosen other rows, if its recipe was changed: those of the last look head the table.
     rows = [entry["row"] for entry in looks[-1][1]]
     head = "".join(
-        f"<th>{escape(entry['prompt'])}<small>expected: <b>{escape(entry['expected'])}</b></small></th>"
+        f"<th><span>{escape(entry['prompt'])}</span><small>expected: <b>{escape(entry['expected'])}</b></small></th>"
         for entry in looks[-1][1]
     )
     lines = []

@@ -40,7 +40,7 @@ class Course:
         looks, losses, step, steps, ended = {}, {}, None, None, ""
         for event in facts.events:
             kind, loss = event["kind"], event.get("loss")
-            if kind == "evaluated" and loss is not None:
+            if kind == "evaluated" and loss is not None and event["step"]:  # at step 0 it is the base that is looked at
                 looks[event["step"]] = loss
             elif kind == "progress" and event.get("phase") != "compare" and loss is not None:
                 losses[event["step"]] = loss
