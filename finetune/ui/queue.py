@@ -18,6 +18,8 @@ MOVES = {"first": ("to the front", "⤒"), "up": ("up by one", "↑"), "down": (
 CANCEL = "cancel"
 
 # The list is drawn anew after each change: the button that was pressed keeps the focus, or its neighbour where it is gone.
+# Another page may change it just as somebody presses a button here, and another row then lies under the pointer: to cancel
+# takes a second press.
 _ON_LOAD = """
 let wanted = null;
 watch('value', () => {
@@ -30,6 +32,16 @@ watch('value', () => {
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-to]');
   if (!button) return;
+  if (button.dataset.to === 'cancel' && !button.dataset.sure) {
+    const label = button.ariaLabel;
+    Object.assign(button, {textContent: 'sure?', ariaLabel: `${label}, press once more`});
+    button.dataset.sure = 'yes';
+    setTimeout(() => {
+      Object.assign(button, {textContent: 'cancel', ariaLabel: label});
+      delete button.dataset.sure;
+    }, 5000);
+    return;
+  }
   wanted = {key: button.closest('li').dataset.key, to: button.dataset.to};
   trigger('select', wanted);
 });
