@@ -29,7 +29,7 @@ def run(tiny_model: Path, small_csv: Path, tmp_path: Path, monkeypatch: pytest.M
     """One with a random adapter, compared with two examples in the few-shot prompt."""
     # A batch rounds otherwise than a single row in bfloat16.
     monkeypatch.setattr("finetune.evidence.models.pair.precision", lambda kind: ("float32", "for the test"))
-    recipe = Recipe.from_preset("pilot", base=str(tiny_model), max_tokens=256, max_new_tokens=6)
+    recipe = Recipe.from_preset("pilot", base=str(tiny_model), max_tokens=256, max_new_tokens=6, rank=16, alpha=32)
     root = tmp_path / "root"
     made = create(root, report=jobs.inspect(small_csv, recipe=recipe, root=root), recipe=recipe, name="own")
     torch.manual_seed(1)
