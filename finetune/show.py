@@ -6,6 +6,7 @@ from finetune.evidence.money.payback import lines as cost_lines
 from finetune.evidence.systems import NAMES
 from finetune.runs.queue import Line, place_words
 from finetune.runs.recipes import HASH_SHOWN, Compared, told
+from finetune.training.forecast import curve_words
 from finetune.training.recipe import Recipe
 
 REASONS = 3  # of one finding; all of them with --json
@@ -57,6 +58,8 @@ def event_line(event: dict) -> str:
             )
         case "progress" if event.get("phase") == "compare":
             return f"compare {event['step']}/{event['steps']}: {event.get('text', '')}"
+        case "progress" if event.get("phase") == "curve":
+            return f"learning curve, part {event['part']}/{event['parts']}: step {event['step']}/{event['steps']}"
         case "progress" if event.get("phase") == "sweep":
             return f"trying learning rates {event['step']}/{event['steps']}"
         case "progress":
@@ -64,6 +67,8 @@ def event_line(event: dict) -> str:
             left = ", {}:{:02d} left".format(*divmod(round(left), 60)) if left is not None else ""
             loss = f"{event['loss']:.3f}" if event.get("loss") is not None else "?"
             return f"step {event['step']}/{event['steps']}: loss {loss}, {event.get('tokens_per_second') or 0:.0f} tokens/s{left}"
+        case "curve":
+            return curve_words(event)
         case "evaluated":
             return f"validation loss {event['loss']:.4f}" if event.get("loss") is not None else ""
         case "log" | "warning":

@@ -97,3 +97,27 @@ def test_no_row_is_cut_that_the_base_can_take_and_what_is_cut_is_told(tiny_model
     value, reason = choices(run)["max tokens"]
     assert value == "1,024" and "are cut" in reason
     assert "1 of " in warnings(run) and "longer than 1024 tokens" in warnings(run)
+
+
+def test_the_learning_curve_is_measured_on_nested_parts_and_ends_in_a_forecast(tiny_model, tmp_path):
+    rows = tmp_path / "rows.csv"
+    words = {"red": "apple cherry rose brick", "blue": "sky sea jeans ink"}
+    lines = [
+        f"{word} number {number} {extra},{label}"
+        for number in range(12)
+        for label, known in words.items()
+        for extra, word in zip(("now", "then", "here", "there"), known.split(), strict=True)
+    ]
+    rows.write_text("text,label\n" + "\n".join(lines) + "\n")
+    run = trained(tiny_model, rows, tmp_path / "root", curve="yes", batch_size=8, learning_rate=0.01)
+    told = [event for event in run.events()[0] if event["kind"] == "curve"]
+    last = told[-1]
+    assert [len(event["points"]) for event in told] == [1, 2, 3, 4]
+    sizes = [point["rows"] for point in last["points"]]
+    assert sizes[-1] == run.training()["rows"] and sizes == [
+        round(share * sizes[-1]) for share in (0.125, 0.25, 0.5, 1)
+    ]
+    assert last["forecast"]["rows"] == 2 * sizes[-1] and "Twice the rows" in last["forecast"]["text"]
+    assert not (run.directory / "curve").exists() and run.adapter.is_dir()
+    steps = [event["step"] for event in run.events()[0] if event["kind"] == "progress" and event["phase"] == "train"]
+    assert steps == list(range(1, len(steps) + 1))

@@ -12,7 +12,7 @@ from typing import Any
 
 KINDS = frozenset(
     {
-        *("queued", "started", "plan", "progress", "evaluated", "warning", "log", "checkpoint", "compared"),
+        *("queued", "started", "plan", "progress", "evaluated", "warning", "log", "checkpoint", "curve", "compared"),
         *("stopping", "finished", "stopped", "failed"),
     }
 )

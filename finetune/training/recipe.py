@@ -52,6 +52,10 @@ class Recipe:
         "no",
         "try learning rates around the chosen one on a slice of the rows first; takes a quarter of the time box at most",
     )
+    curve: Tick = _parameter(
+        "no",
+        "train on 12, 25 and 50% of the rows too, and tell what twice the rows would bring; nearly doubles the time",
+    )
     batch_size: int = _parameter(16, "rows that make one step", 1, 1024, auto=0)
     rank: int = _parameter(16, "rank of the adapter (LoRA r)", 1, 256, auto=0)
     alpha: int = _parameter(32, "scale of the adapter (LoRA alpha)", 1, 1024, auto=0)

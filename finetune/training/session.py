@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune.dataset.example import Example
+from finetune.dataset.example import Example, Task
 from finetune.errors import FinetuneError
 from finetune.model import base, memory
 from finetune.model.advice import advise, base_of, rows_of, spelling_of
 from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.runs.store import Run, model_cache
-from finetune.training import choose, expected, loggers, recover
+from finetune.training import choose, curve, expected, loggers, recover
 from finetune.training.plan import Plan, choose_rows, make_plan, rows_of_a_look
 
 if TYPE_CHECKING:
@@ -106,6 +106,19 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
             emit("stopped", step=0, reason="Stopped while learning rates were tried; resume begins again with them.")
             return False
         plan, spent = swept.plan, {"seconds": swept.seconds}
+    points = curve.told(run.events()[0]) if resume else []
+    parts = [_part(chosen, rows, count, record["task"], recipe.seed) for count in curve.parts_of(len(rows))]
+    if recipe.curve == "yes" and len(points) < len(parts):
+        found = curve.measure(
+            loaded[0], recipe, plan, parts, validation, directory=run.directory, pad=pad, emit=emit,
+            should_stop=should_stop, prompt=prompt,
+        )  # fmt: skip
+        if found is None:
+            emit(
+                "stopped", step=0, reason="Stopped while the learning curve was measured; resume begins again with it."
+            )
+            return False
+        points = found
     per_second, named = expected.price(run.root, device.kind)
     forward = expected.timed_pass(loaded[0], rows, plan, pad)
 
@@ -144,8 +157,16 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         if trained.best_loss is not None
         else "the newest adapter is kept",
     )
+    if recipe.curve == "yes":
+        curve.conclude(points, run.events()[0], len(rows), len(validation), emit, recipe.seed)
     emit("finished", phase="train", **trained.as_json())
     return True
+
+
+def _part(chosen: Sequence[Example], rows: Sequence[Encoded], count: int, task: Task, seed: int) -> list[Encoded]:
+    """`count` of the rows, drawn as all of them were; a smaller part lies within a larger one."""
+    numbers = {example.row for example in choose_rows(chosen, count, task, seed)}
+    return [row for row in rows if row.row in numbers]
 
 
 def _encode(prompt: Prompt, examples: Sequence[Example], part: str, emit: Callable[..., Any]) -> list[Encoded]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from finetune.runs.queue import place_words
 from finetune.runs.store import Run, Status, find_run, status
+from finetune.training.forecast import curve_words
 
 # What the share counts that a look tells, in words that go after a number.
 MEASURES = {"accuracy": "of the labels right", "token_accuracy": "of the answers' tokens right"}
@@ -41,6 +42,8 @@ class Story:
         self.scores: dict[int, float] = {}
         self.learned: dict[int, float] = {}
         self.samples: dict[int, list[dict]] = {}
+        self.points: list[dict] = []  # of the learning curve
+        self.forecast: dict | None = None
         self.expected_seconds: float | None = None
         self.price = ""
         self.choices: list[dict] = []
@@ -73,6 +76,11 @@ class Story:
         with self._lock:
             return sorted(self.scores.items()), sorted(self.learned.items())
 
+    def learning(self) -> tuple[list[dict], dict | None]:
+        """The points of the learning curve, and what twice the rows would bring where that is known."""
+        with self._lock:
+            return self.points, self.forecast
+
     def answers(self) -> list[tuple[int, list[dict]]]:
         """The sampled answers by step."""
         with self._lock:
@@ -87,6 +95,8 @@ class Story:
         elif kind == "evaluated" and step is not None and event.get("loss") is not None:
             self.validation[step] = event["loss"]
             self._look(step, event)
+        elif kind == "curve":
+            self.points, self.forecast = event["points"], event.get("forecast")
         elif kind == "plan":
             self.choices = list(event.get("choices", ()))
             self.expected_seconds = event.get("expected_seconds")
@@ -123,6 +133,8 @@ def _line(event: dict) -> str:
     if kind == "queued":
         words = f", {words}" if (words := place_words(event.get("place"), event.get("of"))) else ""
         return f"waits for {event['behind']}{words}" if event.get("behind") else "waits for its turn"
+    if kind == "curve":
+        return curve_words(event)
     if kind == "started":
         return f"started on {event['device']}" if event.get("device") else "started"
     if kind == "evaluated":

@@ -14,7 +14,7 @@ from finetune.runs import supervise
 from finetune.runs.store import Status, create, find_run, model_cache
 from finetune.training import loggers
 from finetune.training.recipe import Recipe
-from finetune.ui import charts, desk, need, sampled, settings, suits
+from finetune.ui import charts, desk, learning, need, sampled, settings, suits
 from finetune.ui.desk import Data, Whose
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar, choices_list, outcome
@@ -77,7 +77,7 @@ class Train:
         compared = found.state == "finished" and story.run.comparison() is not None
         losses = charts.losses(*story.curves())
         scores = charts.scores(*story.course())
-        answers = sampled.table(story.answers())
+        answers = learning.table(*story.learning()) + sampled.table(story.answers())
         updates = {
             self.start: gr.Button(visible=not alive, variant="secondary" if compared or resumable else "primary"),
             self.stop: gr.Button(visible=alive, interactive=found.state != "stopping"),

@@ -18,6 +18,7 @@ LOOKED_FOR: tuple[Callable[[Facts], Cause | None], ...] = (
     training_causes.pilot,
     training_causes.few_steps,
     training_causes.still_improving,
+    training_causes.more_rows,
     training_causes.overfit,
     training_causes.too_few_per_class,
     training_causes.truncation,

@@ -10,6 +10,7 @@ from scipy import stats
 from finetune.dataset.finding import plural
 from finetune.evidence.causes.cause import Cause, Facts, percent
 from finetune.evidence.systems import FINE_TUNED
+from finetune.training.forecast import WORTHWHILE
 
 FALLING = 0.1  # of the loss from one look to the next: less is as good as level
 RISEN = 1.15  # of the best validation loss; the looks go up and down by some 10% by themselves
@@ -108,6 +109,17 @@ def still_improving(facts: Facts) -> Cause | None:
         f"It was still learning when it ended: {course.fell}.",
         f"Train for longer: raise epochs (now {epochs:g}), for instance to {2 * epochs:g}. Training ends by itself when the "
         "validation loss falls no more.",
+    )  # fmt: skip
+
+
+def more_rows(facts: Facts) -> Cause | None:
+    """The learning curve, where it was measured, still rises: rows are what is missing."""
+    told = [event["forecast"] for event in facts.events if event["kind"] == "curve" and event.get("forecast")]
+    if not told or told[-1]["interval"][0] < WORTHWHILE:
+        return None
+    return Cause(
+        "more_rows", "data", f"It would learn more from more rows. {told[-1]['text']}",
+        f"Collect about as many rows again, to {told[-1]['rows']:,}, and train anew.",
     )  # fmt: skip
 
 
