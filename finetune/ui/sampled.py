@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from finetune.dataset.finding import plural
 from finetune.ui.notice import escape
 
 LOOKS = 7  # lines of the table: the first look, and the latest
@@ -31,7 +32,8 @@ def table(looks: Sequence[tuple[int, list[dict]]]) -> str:
         cells = "".join(_cell(of.get(row)) for row in rows)
         lines.append(f'<tr><th scope="row">{"before" if step == 0 else f"step {step:,}"}</th>{cells}</tr>')
     between = len(looks) - len(shown)
-    left_out = f'<p class="quiet">{between:,} looks after the first are not shown.</p>' if between else ""
+    hidden = f"{between:,} {plural('look', 'looks', between)} after the first {plural('is', 'are', between)} not shown."
+    left_out = f'<p class="quiet">{hidden}</p>' if between else ""
     return (
         "<h3>The same rows, answered at every look</h3>"
         f'<div class="scroll"><table class="sampled"><thead><tr><th></th>{head}</tr></thead>'
