@@ -270,3 +270,21 @@ def test_cards_are_those_that_cuda_would_show(tmp_path, monkeypatch, visible, na
     assert memory.visible_cards() == names
     assert several.keep_to_first_card() == names
     assert os.environ["CUDA_VISIBLE_DEVICES"] == (names[0] if names else visible)
+
+
+def test_each_process_drops_something_else_and_the_same_after_a_resume():
+    import torch
+    from transformers import TrainerState
+
+    from finetune.training.together import Following
+
+    plan = dataclasses.replace(PLAN, processes=3)
+
+    def drawn(number: int, step: int) -> float:
+        Following(Recipe(seed=4), plan, number).on_step_begin(None, TrainerState(global_step=step), None)
+        return torch.rand(()).item()
+
+    with torch.random.fork_rng():
+        first = {(number, step): drawn(number, step) for number in (1, 2) for step in range(20)}
+        assert len(set(first.values())) == 40
+        assert drawn(2, 7) == first[2, 7]
