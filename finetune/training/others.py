@@ -44,6 +44,9 @@ PATIENCE_SECONDS = 120.0
 GOODBYE_SECONDS = 15.0
 
 
+MEET = "meet"  # said in the store when all are ready: one may have loaded the base minutes before another
+
+
 class Lost(FinetuneError):
     """One of the processes of a training ended before its time."""
 
@@ -107,7 +110,6 @@ class Others:
         except BaseException:
             self.end()
             raise
-        threading.Thread(target=self._watch, name="the other processes", daemon=True).start()
 
     def join(self) -> Together:
         """Waits until all are ready to train, and meets them. Raises what `reason` gives, if one of them ends before."""
@@ -121,8 +123,14 @@ class Others:
             if self._dead():
                 raise self.reason()
             time.sleep(LOOK_SECONDS)
+        self.watch()
+        store.set(MEET, "")
         self._together = Together(store, 0, len(self.parts) + 1)
         return self._together
+
+    def watch(self) -> None:
+        """From now on the end of one of them is told even where the first one hangs. Before, it has not to wait for any."""
+        threading.Thread(target=self._watch, name="the other processes", daemon=True).start()
 
     def reason(self) -> Exception:
         """Why the processes have parted: the error to raise in the first one."""
@@ -139,6 +147,8 @@ class Others:
         if not (how := said.get("message")):
             code = self._children[dead[0] - 1].returncode
             how = f"it was killed by signal {-code}" if code < 0 else f"it ended with status {code}"
+            if code == -signal.SIGKILL:
+                how += ", which the system does too where memory runs out"
         return Lost(f"The training ended because {who} did: {how}.", hint=_AGAIN)
 
     def end(self) -> None:

@@ -14,7 +14,8 @@ from __future__ import annotations
 import datetime
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+import time
+from typing import Any
 
 import torch
 from torch import distributed
@@ -23,14 +24,12 @@ from transformers import PrinterCallback, TrainerCallback, set_seed
 from finetune.model.base import load_model
 from finetune.training.adapter import add_adapter
 from finetune.training.layers import quick_layers
+from finetune.training.others import LOOK_SECONDS, MEET, Part
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.step import can_share
 from finetune.training.train import AnswerTrainer, arguments, dataset, rehearse
 from finetune.training.watch import set_rate
-
-if TYPE_CHECKING:
-    from finetune.training.others import Part
 
 MEETING = datetime.timedelta(minutes=2)
 # The first process looks at the validation rows and saves while the others wait. One that dies is noticed without a limit.
@@ -157,6 +156,8 @@ def follow(part: Part) -> None:
         rehearse(adapted, plan, part.rows, (), part.pad, share)
         store = distributed.FileStore(str(part.store), plan.processes)
         store.set(f"ready-{part.number}", "")
+        while not store.check([MEET]):
+            time.sleep(LOOK_SECONDS)
         try:
             trainer.together = Together(store, part.number, plan.processes)
             trainer.together.begin_alike(adapted)
