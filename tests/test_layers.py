@@ -22,6 +22,7 @@ HEAVY = {
     "finetune.training.batches",
     "finetune.training.looking",
     "finetune.training.sweep",
+    "finetune.training.together",
     "finetune.training.watch",
     "finetune.model.attention",
     "finetune.evidence.models.decoding",

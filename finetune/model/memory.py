@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import itertools
 import os
 import re
 import shutil
@@ -59,10 +60,38 @@ def _torch_has_cuda() -> bool:
     return not re.search(r"^cuda\b[^=]*=\s*None", text, re.MULTILINE)
 
 
-def device() -> Device:
-    """The first visible GPU by `nvidia-smi`, else the CPU, with the memory free at this moment."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def visible_cards() -> tuple[str, ...]:
+    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES has for them; none on a CPU.
+
+    Of slices of a GPU (MIG) the first alone: CUDA gives a process no more than one.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if not _nvidia_smi() or not _torch_has_cuda():
+        return ()
+    if visible is not None:
+        names = [name.strip() for name in visible.split(",")]
+        # CUDA leaves out what stands behind a name that is none.
+        names = list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
+    else:
+        try:
+            answer = subprocess.run(
+                [_nvidia_smi(), "--query-gpu=index", "--format=csv,noheader"],
+                capture_output=True, text=True, timeout=10, check=True,
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            return ()
+        names = answer.stdout.split()
+    return tuple(names[:1] if names and names[0].startswith("MIG") else names)
+
+
+def device(card: str | None = None) -> Device:
+    """The first visible GPU by `nvidia-smi`, else the CPU, with the memory free at this moment.
+
+    Args:
+        card: name of another GPU than the first visible one.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    visible = card or os.environ.get("CUDA_VISIBLE_DEVICES")
     if _nvidia_smi() and visible not in ("", "-1") and _torch_has_cuda():
         try:
             answer = subprocess.run(

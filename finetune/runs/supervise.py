@@ -81,7 +81,7 @@ def start(
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=run.directory,
-                env=_environment(),
+                env=worker_environment(),
                 start_new_session=True,
             )
             process.record(run.directory, Worker(child.pid, process_start(child.pid), phase, offset))
@@ -233,7 +233,8 @@ def _alone(run: Run) -> FileLock:
     return FileLock(run.directory / "worker.lock", timeout=LOCK_SECONDS)
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker, and of the processes that a worker starts."""
     changes = {
         # The default policy makes small operations on shared cores 10-30 times slower. It is read when torch loads.
         "OMP_WAIT_POLICY": "passive",

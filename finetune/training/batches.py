@@ -41,6 +41,36 @@ class LengthGrouped(Sampler[int]):
             yield from step
 
 
+class Dealt(Sampler[int]):
+    """The rows of one of several processes: its share of every step of `order`.
+
+    Dealt in turn, since the rows of a step may go from the longest to the shortest: a process with all the long ones would
+    be waited for. Where the last step has no row for it, it takes the blank one, and so all take the same steps.
+
+    Args:
+        order: all rows, step by step; its steps divide by `of`.
+        number: of the process, from 0.
+        of: how many there are.
+        blank: index of a row without an answer.
+    """
+
+    def __init__(self, order: LengthGrouped, number: int, of: int, blank: int):
+        self.order, self.number, self.of, self.blank = order, number, of, blank
+
+    def set_epoch(self, epoch: int) -> None:
+        self.order.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.order), self.order.step_rows)
+        last = max(1, len(range(self.number, rest, self.of))) if rest else 0
+        return whole * (self.order.step_rows // self.of) + last
+
+    def __iter__(self):
+        rows, size = list(self.order), self.order.step_rows
+        for first in range(0, len(rows), size):
+            yield from rows[first : first + size][self.number :: self.of] or [self.blank]
+
+
 def collate(rows: Sequence[dict], pad: int) -> dict[str, torch.Tensor]:
     """Rows padded on the right: `input_ids` and `labels`, both (rows, longest), `lengths` (rows). The causal mask hides the padding."""
     longest = max(len(row["input_ids"]) for row in rows)

@@ -46,6 +46,8 @@ class Plan:
         steps_per_look: steps between two looks at the validation rows.
         estimated_bytes: peak memory expected, None where the base's shape is unknown.
         choices: the above in words.
+        processes: that train together; micro-batch and accumulation are those of each.
+        cards: GPU of each process, empty where there is but one.
     """
 
     device: str
@@ -58,6 +60,8 @@ class Plan:
     steps_per_look: int
     estimated_bytes: int | None
     choices: tuple[Choice, ...]
+    processes: int = 1
+    cards: tuple[str, ...] = ()
 
 
 def learning_rate(shape: Shape | None, model_type: str, batch_size: int, steps: int) -> tuple[float, str]:

@@ -57,9 +57,10 @@ class Changes:
         if micro is None or micro >= plan.micro_batch or rows % micro:
             return plan
         accumulation = rows // micro
+        value = f"{micro} rows × {accumulation}" + (f" × {plan.processes}" if plan.processes > 1 else "")
         return dataclasses.replace(
             plan, micro_batch=micro, accumulation=accumulation,
-            choices=_chosen(plan, "micro-batch", f"{micro} rows × {accumulation}", "more of them ran out of memory"),
+            choices=_chosen(plan, "micro-batch", value, "more of them ran out of memory"),
         )  # fmt: skip
 
     def _again(self, plan: Plan) -> Plan:
@@ -163,12 +164,15 @@ def _slower(failure: _Failure, plan: Plan, changes: Changes, checkpoints: Path, 
 
 
 def _smaller(failure: _Failure, plan: Plan, changes: Changes, checkpoints: Path, tell: Callable[..., Any]):
-    rows = plan.micro_batch * plan.accumulation
+    own = plan.micro_batch * plan.accumulation
+    rows = own * plan.processes
     back = newest(checkpoints)
     if plan.micro_batch > 1:
-        micro = max(size for size in range(1, plan.micro_batch // 2 + 1) if rows % size == 0)
+        micro = max(size for size in range(1, plan.micro_batch // 2 + 1) if own % size == 0)
         changed: dict[str, Any] = {"micro_batch": micro}
-        how = f"{micro} rows in a pass instead of {plan.micro_batch}, and a step is made of {rows // micro} passes"
+        how = f"{micro} rows in a pass instead of {plan.micro_batch}, and a step is made of {own // micro} passes"
+        if plan.processes > 1:
+            how += f" in each of {plan.processes} processes"
     elif not plan.checkpointing:
         changed = {"checkpointing": True}
         how = "checkpointing, which computes the layers twice and keeps less of them"

@@ -14,7 +14,7 @@ from finetune.model import base, memory
 from finetune.model.advice import advise, base_of, rows_of, spelling_of
 from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.runs.store import Run, model_cache
-from finetune.training import choose, curve, expected, loggers, recover
+from finetune.training import choose, curve, expected, loggers, others, recover, several
 from finetune.training.plan import Plan, choose_rows, make_plan, rows_of_a_look
 
 if TYPE_CHECKING:
@@ -28,8 +28,13 @@ def prompt_of(run: Run) -> Prompt:
     return Prompt(tokenizer, record["task"], record["labels"], recipe.instruction, recipe.max_tokens)
 
 
-def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool], *, resume: bool) -> bool:
+def train_run(
+    run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool], *, resume: bool, cards: Sequence[str] = ()
+) -> bool:
     """Train the run, telling events; True when it came to its end, False when it was stopped.
+
+    Args:
+        cards: names of the GPUs that it may train on, the one of this process first; none: on that one alone.
 
     Raises:
         FinetuneError: the base cannot be had, or does not fit.
@@ -70,7 +75,8 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         scored=max(len(row.answer) for row in rows),
     )  # fmt: skip
     if estimate and not estimate.fits:
-        raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.")
+        whole = " A base is not split over several GPUs: it has to fit on one." if len(cards) > 1 else ""
+        raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.{whole}")
 
     def load() -> Any:
         began = time.monotonic()
@@ -119,6 +125,7 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
             )
             return False
         points = found
+    plan = several.spread(plan, cards)
     per_second, named = expected.price(run.root, device.kind)
     forward = expected.timed_pass(loaded[0], rows, plan, pad)
 
@@ -133,10 +140,12 @@ def train_run(run: Run, emit: Callable[..., Any], should_stop: Callable[[], bool
         if checkpoint:
             emit("log", text=f"resuming from {checkpoint.name}")
         before = _before(run, checkpoint, lost=not loaded) or spent
-        return train(
-            loaded.pop() if loaded else load(), recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit,
-            should_stop=should_stop, resume=checkpoint, before=before, prompt=prompt, examples=drawn, per_second=per_second,
-        )  # fmt: skip
+        with others.beside(others.Part(recipe, plan, folder, rows, run.directory, pad, checkpoint), emit) as beside:
+            return train(
+                loaded.pop() if loaded else load(), recipe, plan, rows, validation, directory=run.directory, pad=pad,
+                emit=emit, should_stop=should_stop, resume=checkpoint, before=before, prompt=prompt, examples=drawn,
+                per_second=per_second, beside=beside,
+            )  # fmt: skip
 
     changes = recover.Changes.told(run.events()[0]) if resume else recover.Changes()
     trained = recover.carry_through(attempt, plan, changes, run.checkpoints, emit, resume=resume)

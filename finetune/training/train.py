@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
@@ -17,7 +17,7 @@ from finetune.dataset.example import Example
 from finetune.model.prompt import Encoded, Prompt
 from finetune.training import loggers
 from finetune.training.adapter import add_adapter
-from finetune.training.batches import IGNORED, LengthGrouped, collate
+from finetune.training.batches import IGNORED, Dealt, LengthGrouped, collate
 from finetune.training.layers import quick_layers
 from finetune.training.looking import ROWS_OF_A_PASS, Looker, undisturbed
 from finetune.training.plan import Plan
@@ -25,6 +25,10 @@ from finetune.training.recipe import Recipe
 from finetune.training.samples import Samples
 from finetune.training.step import answer_loss, batch_of, can_share
 from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
+
+if TYPE_CHECKING:
+    from finetune.training.others import Others
+    from finetune.training.together import Together
 
 
 @dataclass(frozen=True)
@@ -56,20 +60,42 @@ class AnswerTrainer(Trainer):
     """transformers' Trainer with the loss on the answer's tokens alone, and the head only where it is needed."""
 
     loss_is_scaled_for_ga = True
-    row_tokens = 0  # real tokens trained on by this process, padding not counted
+    row_tokens = 0  # real tokens trained on by this start of the run, padding not counted
     watch: Watch
+    together: Together | None = None  # where several processes train: see there
 
-    def __init__(self, *args: Any, seed: int, pad: int, share: bool, **kwargs: Any):
+    def __init__(self, *args: Any, plan: Plan, seed: int, pad: int, share: bool, **kwargs: Any):
         super().__init__(*args, data_collator=lambda rows: collate(rows, pad), **kwargs)
         # Makes the Trainer count the scored tokens of a whole step, over all its micro-batches.
         self.model_accepts_loss_kwargs = True
-        self._order_seed, self._share = seed, share
+        self._order_seed, self._share, self._processes = seed, share, plan.processes
+        self._step_loss, self._tokens_told = 0.0, 0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         lengths = [len(ids) for ids in self.train_dataset["input_ids"]]
-        return LengthGrouped(
-            lengths, self.args.train_batch_size * self.args.gradient_accumulation_steps, self._order_seed
-        )
+        own = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        if self.together is None:
+            return LengthGrouped(lengths, own, self._order_seed)
+        blank = len(lengths) - 1
+        order = LengthGrouped(lengths[:blank], own * self._processes, self._order_seed)
+        return Dealt(order, self.together.number, self._processes, blank)
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: Any) -> Any:
+        scored = super()._get_num_items_in_batch(batch_samples, device)
+        return scored if self.together is None else self.together.count(scored)
+
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if self.together is None:
+            return loss
+        self._step_loss += float(loss)
+        if self.accelerator.sync_gradients:  # the last pass of the step; clipping comes next
+            own, tokens = self._step_loss, self.row_tokens - self._tokens_told
+            whole, all_tokens = self.together.add_up(model, own, tokens)
+            loss = loss + (whole - own)
+            self.row_tokens += round(all_tokens) - tokens
+            self._step_loss, self._tokens_told = 0.0, self.row_tokens
+        return loss
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -77,7 +103,8 @@ class AnswerTrainer(Trainer):
         bare = self.accelerator.unwrap_model(model)
         total, _, scored = answer_loss(bare, inputs["input_ids"], inputs["labels"], share=self._share)
         if model.training:
-            self.row_tokens += int(inputs["lengths"].sum())
+            answered = (inputs["labels"] != IGNORED).any(1)  # a blank row has nothing to answer
+            self.row_tokens += int(inputs["lengths"][answered].sum())
         loss = total / (num_items_in_batch or scored)
         return (loss, {"loss": loss}) if return_outputs else loss
 
@@ -102,6 +129,7 @@ def train(
     prompt: Prompt | None = None,
     examples: Sequence[Example] = (),
     per_second: float | None = None,
+    beside: Others | None = None,
 ) -> Trained:
     """Train an adapter and save it to `directory/adapter`.
 
@@ -117,6 +145,7 @@ def train(
         prompt: of the run, by which a look scores labels and answers; None: tokens are counted alone.
         examples: the validation rows as texts, for the answers at each look.
         per_second: price of a second on this machine.
+        beside: the other processes, where the plan has several. They hold the same rows and train along.
     """
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)
@@ -135,10 +164,11 @@ def train(
     watch.samples = Samples(watch.looker, validation, examples, recipe.max_new_tokens) if examples else None
     trainer = AnswerTrainer(
         model=adapted,
-        args=_arguments(recipe, plan, directory),
-        train_dataset=_dataset(rows),
-        eval_dataset=_dataset(validation[:1]),  # it must have one to look at all; the looks are the Watch's
+        args=arguments(recipe, plan, directory),
+        train_dataset=dataset(rows, blank=beside is not None),
+        eval_dataset=dataset(validation[:1]),  # it must have one to look at all; the looks are the Watch's
         callbacks=[watch],
+        plan=plan,
         seed=recipe.seed,
         pad=pad,
         share=share,
@@ -147,7 +177,10 @@ def train(
     trainer.remove_callback(PrinterCallback)
     watch.trainer, trainer.watch = trainer, watch
     with quick_layers(adapted):
-        _rehearse(adapted, plan, rows, validation, pad, share)
+        rehearse(adapted, plan, rows, validation, pad, share)
+        if beside is not None:
+            trainer.together = beside.join()
+            trainer.together.begin_alike(adapted)
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     seconds, tokens = watch.seconds, watch.tokens
     kept = _keep(trainer, watch, directory)
@@ -168,12 +201,12 @@ def train(
     )
 
 
-def _rehearse(
+def rehearse(
     adapted: PeftModel, plan: Plan, rows: Sequence[Encoded], validation: Sequence[Encoded], pad: int, share: bool
 ) -> None:
     """The largest passes of training and of a look, once, so that too little memory shows before the first step.
 
-    Nothing is learned, and no chance is used up.
+    Nothing is learned, and no chance is used up. Without validation rows there is no look.
     """
     with undisturbed(adapted):
         adapted.train()
@@ -182,6 +215,8 @@ def _rehearse(
         adapted.zero_grad(set_to_none=True)
         adapted.eval()
         longest = sorted(validation, key=len)[-ROWS_OF_A_PASS * plan.micro_batch :]
+        if not longest:
+            return
         with torch.no_grad():
             answer_loss(adapted, *batch_of(longest, pad, adapted.device), share=share)
 
@@ -202,7 +237,9 @@ def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:
     return watch.best_step
 
 
-def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments:
+def arguments(recipe: Recipe, plan: Plan, directory: Path, *, follows: bool = False) -> TrainingArguments:
+    """What transformers is told. A process that `follows` another one neither looks nor saves nor tells."""
+    when = "no" if follows else "steps"
     return TrainingArguments(
         output_dir=str(directory / "checkpoints"),
         num_train_epochs=recipe.epochs,
@@ -217,17 +254,18 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
         max_grad_norm=1.0,
         fp16=plan.dtype == "float16",
         use_cpu=plan.device == "cpu",
+        logging_strategy=when,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        eval_strategy="steps",
+        eval_strategy=when,
         eval_steps=plan.steps_per_look,
-        save_strategy="steps",
+        save_strategy=when,
         save_steps=plan.steps_per_look,
         save_total_limit=2,
         metric_for_best_model="eval_loss",
         greater_is_better=False,
         remove_unused_columns=False,
-        report_to=loggers.prepare(recipe.log_to, directory),
+        report_to=[] if follows else loggers.prepare(recipe.log_to, directory),
         run_name=directory.name,
         project="finetune",
         disable_tqdm=True,
@@ -236,7 +274,7 @@ def _arguments(recipe: Recipe, plan: Plan, directory: Path) -> TrainingArguments
     )
 
 
-def _dataset(rows: Sequence[Encoded]) -> Dataset:
-    return Dataset.from_list(
-        [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in rows]
-    )
+def dataset(rows: Sequence[Encoded], *, blank: bool = False) -> Dataset:
+    """The rows as transformers takes them; with `blank` one more, of which nothing is learned, see `batches.Dealt`."""
+    made = [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in rows]
+    return Dataset.from_list([*made, {"input_ids": [0], "labels": [IGNORED]}] if blank else made)

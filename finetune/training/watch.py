@@ -81,7 +81,7 @@ class Watch(TrainerCallback):
 
     def on_train_begin(self, args, state, control, optimizer=None, lr_scheduler=None, **_):
         self.began = self.step_began = time.monotonic()
-        _set_rate(optimizer, lr_scheduler, self.plan.learning_rate)
+        set_rate(optimizer, lr_scheduler, self.plan.learning_rate)
         if not state.global_step:
             self.look()  # how the base does, before it has learned anything
             return control
@@ -217,7 +217,7 @@ class Watch(TrainerCallback):
         self.emit("checkpoint", step=state.global_step, path=f"checkpoints/checkpoint-{state.global_step}")
 
 
-def _set_rate(optimizer: Any, schedule: Any, rate: float) -> None:
+def set_rate(optimizer: Any, schedule: Any, rate: float) -> None:
     """The peak rate of the plan, also where a checkpoint brings the one that it was made with."""
     if schedule is None or not schedule.base_lrs or schedule.base_lrs[0] == rate:
         return

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from finetune.errors import FinetuneError
@@ -19,6 +20,7 @@ from finetune.runs.process import process_start
 from finetune.runs.queue import Turn
 from finetune.runs.store import Run, open_run
 from finetune.runs.supervise import WaitStopped, lease
+from finetune.training import others, several
 from finetune.training.alarms import Diverged
 from finetune.training.recover import OutOfMemory, is_out_of_memory
 
@@ -44,12 +46,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _ask_to_stop)
     signal.signal(signal.SIGINT, _ask_to_stop)
-    # One trainer, one GPU: with several visible, transformers would split each batch over all of them.
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    cards = several.keep_to_first_card()
     run = open_run(options.run, options.run.parent)
     with EventLog(run.events_path) as log:
         try:
-            _work(run, options.phase, options.resume, log)
+            _work(run, options.phase, options.resume, log, cards)
         except WaitStopped:
             log.emit("stopped", step=0, reason="Stopped while it waited for the GPU.")
         except Exception as error:
@@ -60,7 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _work(run: Run, phase: str, resume: bool, log: EventLog) -> None:
+def _work(run: Run, phase: str, resume: bool, log: EventLog, cards: Sequence[str]) -> None:
     def waits(turn: Turn) -> None:
         log.emit("queued", behind=turn.behind, place=turn.number, of=turn.of)
 
@@ -71,7 +72,8 @@ def _work(run: Run, phase: str, resume: bool, log: EventLog) -> None:
             # torch is imported here and not above, so that a run that waits for the GPU holds no memory on it.
             from finetune.training.session import train_run
 
-            goes_on = train_run(run, log.emit, stop_asked, resume=resume) and run.record().get("compare", True)
+            trained = train_run(run, log.emit, stop_asked, resume=resume, cards=cards)
+            goes_on = trained and run.record().get("compare", True)
         if goes_on:
             from finetune.evidence.compare import compare
 
@@ -88,7 +90,7 @@ def explain(error: BaseException) -> tuple[str, str, str]:
     """Typed cause, what happened, and what to do, of an error that ended a run."""
     text = str(error).strip() or type(error).__name__
     if isinstance(error, FinetuneError):
-        kinds = ((OutOfMemory, "out_of_memory"), (Diverged, "diverged"))
+        kinds = ((OutOfMemory, "out_of_memory"), (Diverged, "diverged"), (others.Lost, "crashed"))
         cause = next(
             (name for kind, name in kinds if isinstance(error, kind)), "bad_data" if error.row else "user_error"
         )
