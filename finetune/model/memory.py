@@ -23,6 +23,7 @@ GIB = 1024**3
 HEADROOM = 0.9
 # Libraries loaded before the first weight: torch, transformers and datasets on a CPU, the context on a GPU.
 PROCESS_BYTES = {"cpu": 600 * 10**6, "cuda": 600 * 1024**2}
+PAIR_BYTES = {"cpu": 9, "cuda": 0}
 # bitsandbytes, and what the CPU's allocator does not give back of the packing.
 PACKING_BYTES = {"cpu": 165 * 10**6, "cuda": 0}
 
@@ -180,10 +181,10 @@ def parts(shape: Shape, recipe: Recipe, kind: str, of: Pass, checkpointing: bool
     low = 2 * 7 * recipe.rank
     block = (kept + masks + low) * of.computed + 2 * 2 * key * of.rows * of.shared
     boundary = 2 * width * shape.layers * of.computed
-    # In the backward pass of a layer: the gradients of the gated part and of its inputs, and the scores of the attention
-    # with their gradients (nine bytes a pair of tokens, measured on a CPU).
+    # In the backward pass of a layer: the gradients of the gated part and of its inputs; on a CPU also the scores of the
+    # attention with their gradients (nine bytes a pair of tokens, measured), which kernels for CUDA never write down.
     pairs = of.rows * (of.tokens - of.shared) * of.tokens + of.shared**2
-    passing = 2 * (3 * inner + 2 * width) * of.computed + 9 * shape.heads * pairs
+    passing = 2 * (3 * inner + 2 * width) * of.computed + PAIR_BYTES[kind] * shape.heads * pairs
     packed = recipe.quantisation == "nf4"
     weights = 2 * 2 * width * inner if packed else 0
     logits = min(of.rows * of.scored, max(1, CHUNK_LOGITS[kind] // shape.vocabulary)) * shape.vocabulary
