@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import resource
 import sys
 import time
@@ -106,6 +108,7 @@ class Watch(TrainerCallback):
         self.step_tokens = self.trainer.row_tokens
 
     def on_step_end(self, args, state, control, **_):
+        give_back(self.plan.device)
         self.step_seconds.append(time.monotonic() - self.step_began)
         if self.should_stop():
             self.ended_because = STOPPED
@@ -226,6 +229,24 @@ def set_rate(optimizer: Any, schedule: Any, rate: float) -> None:
     schedule._last_lr = [share * last for last in schedule._last_lr]
     for group in optimizer.param_groups:
         group["lr"], group["initial_lr"] = share * group["lr"], rate
+
+
+def give_back(device: str) -> None:
+    """Hands freed memory of a CPU back to the system, where the C library can.
+
+    Steps have rows of different lengths, and what was freed after one seldom fits the next: without this the memory of a
+    training grew to 1.7 times what a step holds.
+    """
+    if device == "cpu" and (trim := _malloc_trim()) is not None:
+        trim(0)
+
+
+@functools.lru_cache(maxsize=1)
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        return ctypes.CDLL(None).malloc_trim  # glibc has it; musl and macOS do not
+    except (OSError, AttributeError):
+        return None
 
 
 def peak_memory(device: str) -> int:
