@@ -23,9 +23,9 @@ ROWS = [
 
 @pytest.fixture
 def adapted(tiny_model):
-    def made(quantisation="none", dropout=0.0, dtype="float32", unpack=False):
+    def made(quantisation="none", dropout=0.0, dtype="float32"):
         torch.manual_seed(0)
-        base = load_model(tiny_model, kind="cpu", dtype=dtype, quantisation=quantisation, trains=True, unpack=unpack)
+        base = load_model(tiny_model, kind="cpu", dtype=dtype, quantisation=quantisation, trains=True)
         model = add_adapter(base, Recipe(rank=4, dropout=dropout)).train()
         for name, parameter in model.named_parameters():
             if "lora_B" in name:
@@ -66,13 +66,6 @@ def test_values_and_gradients_are_those_of_peft(adapted, quantisation):
         assert changed == 2 * (7 + 2 + 1) + 1
         assert_same(gradients(model), plain)
     assert_same(gradients(model), plain, 0)
-
-
-def test_unpacked_weights_are_the_values_of_the_4_bit_ones(adapted):
-    packed, unpacked = adapted("nf4"), adapted("nf4", unpack=True)
-    assert not any(type(module).__name__ == "Linear4bit" for module in unpacked.modules())
-    with quick_layers(packed), quick_layers(unpacked):
-        assert_same(gradients(unpacked), gradients(packed))
 
 
 @pytest.mark.parametrize("quick", [True, False])

@@ -186,9 +186,7 @@ def precision(kind: str) -> tuple[str, str]:
     return "float32", "this CPU would only emulate bfloat16"
 
 
-def load_model(
-    folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool, unpack: bool = False
-) -> PreTrainedModel:
+def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool) -> PreTrainedModel:
     """The model in `folder`, frozen, on the device.
 
     Args:
@@ -200,7 +198,6 @@ def load_model(
         trains: weights in 4 bits stay in 4 bits, on a path that has a backward pass. False unpacks them once on a CPU:
             the values are those of the 4-bit weights, and a step of generation no longer unpacks all of them for a
             single token.
-        unpack: do so for a training too, which else unpacks every layer twice a step.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -228,7 +225,7 @@ def load_model(
             if parameter.is_floating_point():
                 parameter.data = parameter.data.clone()
     if quantisation == "nf4":
-        if kind == "cpu" and (unpack or not trains):
+        if kind == "cpu" and not trains:
             model = model.dequantize()
         else:
             keep_gradients(model)

@@ -104,7 +104,7 @@ def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> 
     from finetune.training.plan import make_plan
 
     recipe = _recipe(options)
-    model = load_model(folder, kind=device.kind, dtype=dtype, quantisation="nf4", trains=True, unpack=True)
+    model = load_model(folder, kind=device.kind, dtype=dtype, quantisation="nf4", trains=True)
     longest = max(len(row) for row in rows)
     plan = make_plan(
         recipe, device=device, dtype=(dtype, ""), shape=shape_of(str(folder)), model_type=model.config.model_type,
