@@ -62,7 +62,8 @@ def losses(run: Run) -> list[tuple]:
 
 def plan(run: Run) -> dict:
     choices = next(event["choices"] for event in run.events()[0] if event["kind"] == "plan")
-    return {choice["name"]: choice["value"] for choice in choices}
+    # What is measured on the machine differs from run to run.
+    return {choice["name"]: choice["value"] for choice in choices if not choice["name"].startswith("expected")}
 
 
 def test_a_recorded_recipe_repeats_the_run(call, small_csv, tiny_model, tmp_path):
@@ -98,7 +99,7 @@ def test_what_is_given_beside_a_recipe_wins_and_is_told(tmp_path, capsys):
     ]
     # A preset wins over all that presets set, and over nothing else.
     other = asked(file, "--preset", "standard", "--set", "epochs=7")
-    assert other == Recipe.from_preset("standard", learning_rate=0.0005, base="one", epochs=7.0)
+    assert other == Recipe.from_preset("standard", learning_rate=0.0005, base="one", rank=4, epochs=7.0)
     assert "preset = standard instead of the recipe's pilot" in capsys.readouterr().err
     assert asked(file, "--set", "preset=standard").rows == Recipe.from_preset("standard").rows
 
@@ -121,7 +122,7 @@ def test_a_part_of_a_recipe_is_enough_and_a_run_is_named_by_its_directory(make, 
         ([1, 2], "no JSON object"),
         ("{", "no JSON"),
         ({"rank": "high"}, "rank must be a whole number"),
-        ({"rank": 0}, "rank is 0"),
+        ({"rank": 300}, "rank is 300"),
         ({"preset": []}, "preset in the recipe"),
         ({"seed": None}, "seed in the recipe"),
     ],
