@@ -15,9 +15,10 @@ from finetune.model.base import load_model, tokenizer
 from finetune.model.memory import Device
 from finetune.model.prompt import Prompt
 from finetune.training.adapter import add_adapter
-from finetune.training.looking import Looker, undisturbed, unmoved
+from finetune.training.looking import Looker, unmoved
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
+from finetune.training.step import undisturbed
 from finetune.training.train import train
 from finetune.training.watch import Watch
 

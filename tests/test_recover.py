@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from short import short_recipe, told, trained
 
 from finetune import jobs
-from finetune.runs.events import EventLog
 from finetune.runs.store import Run, create
 from finetune.training import looking, recover, session
 from finetune.training.alarms import Diverged
 from finetune.training.plan import Choice, Plan
-from finetune.training.recipe import Recipe
 from finetune.training.train import AnswerTrainer
 from finetune.training.worker import explain
 
@@ -28,23 +27,11 @@ def make(tiny_model: Path, small_csv: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("finetune.model.base.precision", lambda kind: ("float32", "for the test"))
 
     def made(**changes) -> Run:
-        wanted = Recipe(**{
-            "base": str(tiny_model), "epochs": 3.0, "batch_size": 8, "evaluations": 1, "max_tokens": 256, "dropout": 0.0,
-            "learning_rate": 0.003, "patience": 100, "max_new_tokens": 8,
-        } | changes)  # fmt: skip
+        wanted = short_recipe(tiny_model, **changes)
         root = tmp_path / "root"
         return create(root, report=jobs.inspect(small_csv, recipe=wanted, root=root), recipe=wanted, name="small")
 
     return made
-
-
-def trained(run: Run, should_stop=lambda: False, *, resume: bool = False) -> bool:
-    with EventLog(run.events_path) as log:
-        return session.train_run(run, log.emit, should_stop, resume=resume)
-
-
-def told(run: Run, kind: str) -> list[dict]:
-    return [event for event in run.events()[0] if event["kind"] == kind]
 
 
 def losses(run: Run) -> dict[int, float]:

@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 from safetensors.torch import load_file
+from short import short_recipe, told, trained
 
 from finetune import jobs
 from finetune.model import memory
 from finetune.runs import process, supervise
-from finetune.runs.events import EventLog
 from finetune.runs.store import Run, create, status
-from finetune.training import others, session, several
+from finetune.training import others, several
 from finetune.training.recipe import Recipe
 
 pytestmark = pytest.mark.timeout(150)
@@ -31,10 +31,7 @@ def make(tiny_model: Path, small_csv: Path, tmp_path: Path):
     started: list[Run] = []
 
     def made(**changes) -> Run:
-        wanted = Recipe(**{
-            "base": str(tiny_model), "epochs": 3.0, "batch_size": 8, "evaluations": 1, "max_tokens": 256, "dropout": 0.0,
-            "learning_rate": 0.003, "patience": 100, "max_new_tokens": 8,
-        } | changes)  # fmt: skip
+        wanted = short_recipe(tiny_model, **changes)
         root = tmp_path / "root"
         report = jobs.inspect(small_csv, recipe=wanted, root=root)
         started.append(create(root, report=report, recipe=wanted, name="small", compare=False))
@@ -43,15 +40,6 @@ def make(tiny_model: Path, small_csv: Path, tmp_path: Path):
     yield made
     for run in started:
         supervise.stop(run, 0)
-
-
-def trained(run: Run, should_stop=lambda: False, *, resume: bool = False) -> bool:
-    with EventLog(run.events_path) as log:
-        return session.train_run(run, log.emit, should_stop, resume=resume)
-
-
-def told(run: Run, kind: str) -> list[dict]:
-    return [event for event in run.events()[0] if event["kind"] == kind]
 
 
 def of_steps(run: Run, name: str = "loss") -> dict[int, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,14 +15,15 @@ from finetune.model.base import load_model
 from finetune.model.memory import Device
 from finetune.model.prompt import Encoded
 from finetune.runs.events import EventLog
-from finetune.runs.store import create
+from finetune.runs.store import Run, create
 from finetune.training import sweep as sweeping
-from finetune.training.adapter import add_adapter
+from finetune.training.adapter import add_adapter, take_off
+from finetune.training.alarms import Diverged
 from finetune.training.choose import settled
 from finetune.training.plan import make_plan
 from finetune.training.recipe import Recipe
 from finetune.training.session import train_run
-from finetune.training.sweep import rates_around, sweep, take_off
+from finetune.training.sweep import rates_around, sweep
 from finetune.training.train import train
 
 ROWS = [Encoded(number, [5, 6, 7, 20 + number % 9, 30 + number % 5], [40 + number % 3, 2], 0) for number in range(48)]
@@ -47,6 +49,10 @@ def run(model, tmp_path, should_stop=lambda: False, **changes):
         emit=lambda kind, **fields: told.append((kind, fields)), should_stop=should_stop,
     )  # fmt: skip
     return swept, told
+
+
+def small_run(recipe: Recipe, data: Path, root: Path) -> Run:
+    return create(root, report=jobs.inspect(data, recipe=recipe, root=root), recipe=recipe, name="small", compare=False)
 
 
 def reason(swept) -> str:
@@ -103,13 +109,7 @@ def test_a_resumed_run_takes_the_rate_that_was_chosen_and_does_not_try_again(tin
         "standard", base=str(tiny_model), batch_size=8, epochs=3, evaluations=2, sweep="yes", quantisation="none",
         max_tokens=128,
     )  # fmt: skip
-    made = create(
-        tmp_path,
-        report=jobs.inspect(small_csv, recipe=recipe, root=tmp_path),
-        recipe=recipe,
-        name="small",
-        compare=False,
-    )
+    made = small_run(recipe, small_csv, tmp_path)
 
     def steps(phase: str) -> list[int]:
         events = made.events()[0]
@@ -134,13 +134,7 @@ def test_a_resumed_run_takes_the_rate_that_was_chosen_and_does_not_try_again(tin
 
 def test_a_stop_while_rates_are_tried_stops_the_run(tiny_model, small_csv, tmp_path):
     recipe = Recipe.from_preset("pilot", base=str(tiny_model), sweep="yes", quantisation="none")
-    made = create(
-        tmp_path,
-        report=jobs.inspect(small_csv, recipe=recipe, root=tmp_path),
-        recipe=recipe,
-        name="small",
-        compare=False,
-    )
+    made = small_run(recipe, small_csv, tmp_path)
     heard: list[str] = []
     with EventLog(made.events_path) as log:
 
@@ -159,7 +153,7 @@ def test_a_rate_that_diverges_loses_and_is_told(model, tmp_path, monkeypatch):
     def diverging(model, recipe, plan, *args, **kwargs):
         done = real(model, recipe, plan, *args, **kwargs)
         if plan.learning_rate > 0.01:
-            raise FinetuneError("The training diverged: the loss at step 3 is not a number.")
+            raise Diverged("the loss at step 3 is not a number", step=3, good=2)
         return done
 
     monkeypatch.setattr(sweeping.training, "train", diverging)

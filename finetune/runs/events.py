@@ -7,8 +7,11 @@ import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+Emit = Callable[..., Any]  # takes the kind of an event and its fields
 
 KINDS = frozenset(
     {

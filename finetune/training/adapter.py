@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.tuners_utils import BaseTunerLayer
 
 from finetune.training.recipe import Recipe
 
@@ -22,3 +29,27 @@ def add_adapter(model: Any, recipe: Recipe) -> PeftModel:
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return adapted
+
+
+def take_off(model: Any) -> None:
+    """Puts back the layers of the base that an adapter was laid over, as `PeftModel.unload` does."""
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, BaseTunerLayer):
+            above, _, own = name.rpartition(".")
+            setattr(model.get_submodule(above), own, layer.get_base_layer())
+    for mark in ("peft_config", "_hf_peft_config_loaded"):
+        if mark in model.__dict__:
+            delattr(model, mark)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextlib.contextmanager
+def for_a_trial(model: Any, directory: Path) -> Iterator[None]:
+    """What is trained inside the block is thrown away after it: the adapter on `model`, and what was written."""
+    try:
+        yield
+    finally:
+        take_off(model)
+        shutil.rmtree(directory, ignore_errors=True)

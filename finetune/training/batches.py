@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.utils.data import Sampler
 
+from finetune.model.prompt import Encoded
+
 IGNORED = -100
 
 
@@ -69,6 +71,11 @@ class Dealt(Sampler[int]):
         rows, size = list(self.order), self.order.step_rows
         for first in range(0, len(rows), size):
             yield from rows[first : first + size][self.number :: self.of] or [self.blank]
+
+
+def features(row: Encoded) -> dict[str, list[int]]:
+    """A row as transformers takes it: `input_ids`, and `labels` of the answer's tokens alone."""
+    return {"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer}
 
 
 def collate(rows: Sequence[dict], pad: int) -> dict[str, torch.Tensor]:

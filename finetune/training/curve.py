@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from finetune.model.prompt import Encoded
+from finetune.runs.events import Emit
 from finetune.training.forecast import Point, best_look, forecast
-from finetune.training.plan import Plan
+from finetune.training.plan import Plan, steps_of
 from finetune.training.recipe import Recipe
 
-Emit = Callable[..., Any]
 SHARES = (0.125, 0.25, 0.5)
 FEWEST_ROWS = 8  # of a part; under it nothing is learned that says something of more rows
 
@@ -46,12 +45,12 @@ def measure(
         directory: of the run; what is written under it is deleted again.
         given: what else `train` takes.
     """
-    from finetune.training.sweep import take_off
+    from finetune.training.adapter import for_a_trial
     from finetune.training.train import train
 
     place, points = directory / "curve", []
     for number, rows in enumerate(parts, 1):
-        steps = max(1, math.ceil(math.ceil(len(rows) / recipe.batch_size) * recipe.epochs))
+        steps = steps_of(recipe, len(rows))
         emit("log", text=f"learning curve, part {number} of {len(parts)}: {len(rows)} rows, {steps} steps")
         small = dataclasses.replace(
             plan, steps=steps, steps_per_look=max(1, math.ceil(steps / max(1, recipe.epochs) / recipe.evaluations))
@@ -66,14 +65,11 @@ def measure(
                 )
 
         boxed = dataclasses.replace(recipe, max_minutes=recipe.max_minutes * len(rows) / max(map(len, parts)))
-        try:
+        with for_a_trial(model, place):
             trained = train(
                 model, boxed, small, rows, validation, directory=place, pad=pad, emit=hear, should_stop=should_stop,
                 **given,
             )  # fmt: skip
-        finally:
-            take_off(model)
-            shutil.rmtree(place, ignore_errors=True)
         if trained.asked_to_stop:
             return None
         if seen := best_look(events):

@@ -35,24 +35,19 @@ def timed_pass(model: Any, rows: Sequence[Encoded], plan: Plan, pad: int) -> flo
     import torch
 
     from finetune.training.layers import quick_layers
-    from finetune.training.step import answer_loss, batch_of, can_share
+    from finetune.training.step import answer_loss, batch_of, can_share, undisturbed
 
     ordered = sorted(rows, key=len)
     middle = max(0, (len(ordered) - plan.micro_batch) // 2)
     ids, labels = batch_of(ordered[middle : middle + plan.micro_batch], pad, model.device)
     share = not plan.checkpointing and can_share(model, rows)
-    mode = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), quick_layers(model):
-            answer_loss(model, ids[:1], labels[:1], share=share)  # the first one pays for what happens once
-            _wait(plan.device)
-            began = time.perf_counter()
-            answer_loss(model, ids, labels, share=share)
-            _wait(plan.device)
-            return time.perf_counter() - began
-    finally:
-        model.train(mode)
+    with undisturbed(model), torch.no_grad(), quick_layers(model):
+        answer_loss(model, ids[:1], labels[:1], share=share)  # the first one pays for what happens once
+        _wait(plan.device)
+        began = time.perf_counter()
+        answer_loss(model, ids, labels, share=share)
+        _wait(plan.device)
+        return time.perf_counter() - began
 
 
 def _wait(device: str) -> None:

@@ -121,7 +121,7 @@ def curve_words(event: Mapping) -> str:
 
 
 def best_look(events: Sequence[Mapping]) -> tuple[float, float] | None:
-    """Score and loss of the look with the lowest validation loss of the newest training, None where none has a score."""
+    """Score and loss of the look with the lowest validation loss after the first step, None where none has a score."""
     looks: list[tuple[float, float]] = []
     for event in events:
         if event["kind"] == "evaluated" and event.get("score") is not None and event.get("step"):

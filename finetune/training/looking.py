@@ -7,7 +7,6 @@ and every layer is put back into the mode it was in.
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,7 +18,7 @@ from finetune.evidence.models.likelihood import trees
 from finetune.evidence.models.pair import Pair, Stopped
 from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.training.plan import FEWEST_LOOK_ROWS, Plan
-from finetune.training.step import answer_loss, batch_of
+from finetune.training.step import answer_loss, batch_of, undisturbed
 
 Metric = Literal["accuracy", "token_accuracy"]
 
@@ -41,25 +40,6 @@ class Measured:
 
     loss: float
     score: float
-
-
-@contextlib.contextmanager
-def undisturbed(model: torch.nn.Module) -> Iterator[None]:
-    """Inside the block the model is in eval mode; afterwards it and all random states are as they were before."""
-    modes = [(module, module.training) for module in model.modules()]
-    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.set_rng_state(states[2])
-        if cards:
-            torch.cuda.set_rng_state_all(cards)
 
 
 class Learning(Pair):

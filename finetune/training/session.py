@@ -113,18 +113,18 @@ def train_run(
             return False
         plan, spent = swept.plan, {"seconds": swept.seconds}
     points = curve.told(run.events()[0]) if resume else []
-    parts = [_part(chosen, rows, count, record["task"], recipe.seed) for count in curve.parts_of(len(rows))]
-    if recipe.curve == "yes" and len(points) < len(parts):
-        found = curve.measure(
+    sizes = curve.parts_of(len(rows)) if recipe.curve == "yes" else []
+    if len(points) < len(sizes):
+        parts = [_part(chosen, rows, count, record["task"], recipe.seed) for count in sizes]
+        points = curve.measure(
             loaded[0], recipe, plan, parts, validation, directory=run.directory, pad=pad, emit=emit,
             should_stop=should_stop, prompt=prompt,
         )  # fmt: skip
-        if found is None:
+        if points is None:
             emit(
                 "stopped", step=0, reason="Stopped while the learning curve was measured; resume begins again with it."
             )
             return False
-        points = found
     plan = several.spread(plan, cards)
     per_second, named = expected.price(run.root, device.kind)
     forward = expected.timed_pass(loaded[0], rows, plan, pad)

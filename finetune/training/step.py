@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import random
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
@@ -12,7 +15,7 @@ from finetune.model.attention import masked_pass, prefix_cache, read_only, takes
 from finetune.model.head import bare, hidden_states, logits_of
 from finetune.model.memory import CHUNK_LOGITS
 from finetune.model.prompt import Encoded
-from finetune.training.batches import IGNORED, collate
+from finetune.training.batches import IGNORED, collate, features
 
 # Fewer tokens than this are computed with each row: a pass of its own would cost more than it saves.
 FEWEST_SHARED = 8
@@ -91,24 +94,35 @@ def answer_states(
     return hidden[:, :-1][scored], targets[scored]
 
 
+@contextlib.contextmanager
+def undisturbed(model: torch.nn.Module) -> Iterator[None]:
+    """Inside the block the model is in eval mode; afterwards it and all random states are as they were before."""
+    modes = [(module, module.training) for module in model.modules()]
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        if cards:
+            torch.cuda.set_rng_state_all(cards)
+
+
 def can_share(model: Any, rows: Sequence[Encoded]) -> bool:
     """Whether the model heeds the masks that `share` needs, tried out on a few tokens of these rows."""
     ids = [token for row in rows[:16] for token in row.prompt + row.answer]
-    mode = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            return takes_masks(model, ids[-24:], model.device)
-    finally:
-        model.train(mode)
+    with undisturbed(model), torch.no_grad():
+        return takes_masks(model, ids[-24:], model.device)
 
 
 def batch_of(rows: Sequence[Encoded], pad: int, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
     """`ids` and `labels` of some rows, as `answer_loss` takes them."""
-    made = collate(
-        [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in rows],
-        pad,
-    )
+    made = collate([features(row) for row in rows], pad)
     return made["input_ids"].to(device), made["labels"].to(device)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import math
 import random
 import shutil
@@ -13,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from peft.tuners.tuners_utils import BaseTunerLayer
-
-from finetune.errors import FinetuneError
 from finetune.model.prompt import Encoded
+from finetune.runs.events import Emit
 from finetune.training import train as training
+from finetune.training.adapter import for_a_trial
+from finetune.training.alarms import Diverged
 from finetune.training.plan import Choice, Plan
 from finetune.training.recipe import Recipe
-from finetune.training.watch import Emit
 
 SPAN = math.sqrt(10)  # the outermost rates are the chosen one divided and multiplied by it
 TRIED = {"cpu": 3, "cuda": 5}
@@ -79,20 +76,6 @@ def sweep(
         return trial.run()
     finally:
         shutil.rmtree(directory / "sweep", ignore_errors=True)
-
-
-def take_off(model: Any) -> None:
-    """Puts back the layers of the base that an adapter was laid over, as `PeftModel.unload` does."""
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, BaseTunerLayer):
-            above, _, own = name.rpartition(".")
-            setattr(model.get_submodule(above), own, layer.get_base_layer())
-    for mark in ("peft_config", "_hf_peft_config_loaded"):
-        if mark in model.__dict__:
-            delattr(model, mark)
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 class _Trials:
@@ -161,18 +144,14 @@ class _Trials:
 
         plan = dataclasses.replace(self.plan, learning_rate=rate, steps=steps, steps_per_look=steps)
         try:
-            done = training.train(
-                self.model, self.recipe, plan, self.rows, self.validation, directory=self.directory, pad=self.pad,
-                emit=hear, should_stop=lambda: self.should_stop() or self.spent > self.budget,
-            )  # fmt: skip
+            with for_a_trial(self.model, self.directory):
+                done = training.train(
+                    self.model, self.recipe, plan, self.rows, self.validation, directory=self.directory, pad=self.pad,
+                    emit=hear, should_stop=lambda: self.should_stop() or self.spent > self.budget,
+                )  # fmt: skip
             return done.best_loss, done.step < steps or done.asked_to_stop
-        except FinetuneError as error:
-            if "diverged" not in error.message:
-                raise
+        except Diverged:
             return None, False
-        finally:
-            take_off(self.model)
-            shutil.rmtree(self.directory, ignore_errors=True)
 
     def _tell(self, step: int) -> None:
         done, of = self.done + step, self.steps * len(self.rates)

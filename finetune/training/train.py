@@ -15,16 +15,17 @@ from transformers import PrinterCallback, Trainer, TrainingArguments, set_seed
 
 from finetune.dataset.example import Example
 from finetune.model.prompt import Encoded, Prompt
+from finetune.runs.events import Emit
 from finetune.training import loggers
 from finetune.training.adapter import add_adapter
-from finetune.training.batches import IGNORED, Dealt, LengthGrouped, collate
+from finetune.training.batches import IGNORED, Dealt, LengthGrouped, collate, features
 from finetune.training.layers import quick_layers
-from finetune.training.looking import ROWS_OF_A_PASS, Looker, undisturbed
+from finetune.training.looking import ROWS_OF_A_PASS, Looker
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.samples import Samples
-from finetune.training.step import answer_loss, batch_of, can_share
-from finetune.training.watch import STOPPED, Emit, Watch, peak_memory
+from finetune.training.step import answer_loss, batch_of, can_share, undisturbed
+from finetune.training.watch import STOPPED, Watch, peak_memory
 
 if TYPE_CHECKING:
     from finetune.training.others import Others
@@ -276,5 +277,5 @@ def arguments(recipe: Recipe, plan: Plan, directory: Path, *, follows: bool = Fa
 
 def dataset(rows: Sequence[Encoded], *, blank: bool = False) -> Dataset:
     """The rows as transformers takes them; with `blank` one more, of which nothing is learned, see `batches.Dealt`."""
-    made = [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in rows]
+    made = [features(row) for row in rows]
     return Dataset.from_list([*made, {"input_ids": [0], "labels": [IGNORED]}] if blank else made)

@@ -15,6 +15,7 @@ import torch
 from transformers import TrainerCallback
 
 from finetune.evidence.models.pair import Stopped
+from finetune.runs.events import Emit
 from finetune.training.alarms import Alarms, Diverged
 from finetune.training.looking import Looker, unmoved
 from finetune.training.plan import Plan
@@ -25,7 +26,6 @@ from finetune.training.sensors import Sensors
 if TYPE_CHECKING:
     from finetune.training.train import AnswerTrainer
 
-Emit = Callable[..., Any]
 STOPPED = "asked to stop"
 # What goes wrong early has to find something to go back to; later a lost step costs more than a saved one.
 FIRST_SAVE = 5  # steps

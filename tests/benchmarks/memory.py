@@ -61,8 +61,6 @@ SETTINGS = (
 
 def measured(setting: Setting) -> dict:
     """Peak and estimate in bytes, with the parts of the estimate, of one setting in this process."""
-    import torch
-
     from finetune.model import base
     from finetune.training.plan import make_plan
     from finetune.training.train import train
@@ -109,11 +107,8 @@ def measured(setting: Setting) -> dict:
             estimate=need, train_rows=len(rows), validation_rows=8, longest=setting.tokens,
         )  # fmt: skip
         plan = dataclasses.replace(plan, steps=2, steps_per_look=2)
-        train(
-            model, recipe, plan, rows, rows[:8], directory=Path(place), pad=0, emit=lambda *_, **__: None
-        )  # fmt: skip
+        train(model, recipe, plan, rows, rows[:8], directory=Path(place), pad=0, emit=lambda *_, **__: None)
         peak = peak_memory(device.kind)
-    assert torch.is_grad_enabled()
     return {"peak": peak, "estimate": sum(parts.values()), "parts": parts, "before": before, "loaded": loaded}
 
 

@@ -40,20 +40,22 @@ SYSTEMS = ("ours", "trl", "trl-grouped", "trl-packed")
 STEP_ROWS = 16
 
 
+@dataclasses.dataclass
 class Clock:
-    """When each step ended, told by the Trainer; a callback of transformers by its one method."""
+    """When each step ended, and its loss."""
 
-    def __new__(cls) -> Any:
+    ends: list[float] = dataclasses.field(default_factory=list)
+    losses: list[float] = dataclasses.field(default_factory=list)
+
+    def callback(self) -> Any:
+        """What tells it, a callback of transformers."""
         from transformers import TrainerCallback
 
         class Ticking(TrainerCallback):
-            ends: list[float] = []
-            losses: list[float] = []
-
-            def on_step_end(self, *_: Any, **__: Any) -> None:
+            def on_step_end(_, *args: Any, **__: Any) -> None:
                 self.ends.append(time.perf_counter())
 
-            def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            def on_log(_, args: Any, state: Any, control: Any, logs: Any = None, **__: Any) -> None:
                 if logs and "loss" in logs:
                     self.losses.append(logs["loss"])
 
@@ -116,7 +118,7 @@ def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> 
     class Trainer(training.AnswerTrainer):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self.add_callback(clock)
+            self.add_callback(clock.callback())
             kept["trainer"] = self
 
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
@@ -141,7 +143,7 @@ def _trl(options, prompt, rows, folder, device, dtype, steps, clock, place) -> t
     from trl import SFTConfig, SFTTrainer
 
     from finetune.model.base import load_model
-    from finetune.training.batches import IGNORED
+    from finetune.training.batches import features
 
     recipe = _recipe(options)
     packs, plain = options.child == "trl-packed", options.child == "trl"
@@ -169,14 +171,14 @@ def _trl(options, prompt, rows, folder, device, dtype, steps, clock, place) -> t
             **changes,
         ),
         train_dataset=Dataset.from_list(
-            [{"input_ids": row.prompt + row.answer, "labels": [IGNORED] * len(row.prompt) + row.answer} for row in rows]
+            [features(row) for row in rows]
         ),
         processing_class=prompt.tokenizer,
         peft_config=LoraConfig(
             r=recipe.rank, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout, target_modules="all-linear",
             bias="none", task_type="CAUSAL_LM",
         ),
-        callbacks=[clock],
+        callbacks=[clock.callback()],
     )  # fmt: skip
     trainer.train()
     return trainer.model, sum(counted), counted[0]
