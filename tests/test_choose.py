@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from finetune.model.gallery import find
 from finetune.model.memory import GIB, Device
 from finetune.training.choose import Facts, again, choose, chosen_values, most_tokens, settled, without_data
-from finetune.training.plan import Choice, steps_of
+from finetune.training.plan import Choice, Plan, steps_of
 from finetune.training.recipe import AUTOMATIC, LONGEST, Recipe
 
 SMALL = find("smollm2-135m").shape
@@ -15,6 +17,10 @@ SMALL = find("smollm2-135m").shape
 
 def facts(task="classification", rows=600, **changes) -> Facts:
     return Facts(task, rows, **{"labels": 3 if task == "classification" else 0, "longest": 90} | changes)
+
+
+def plan(recipe: Recipe, rate: float) -> Plan:
+    return Plan("cpu", "float32", recipe.quantisation, recipe.batch_size, 1, False, rate, 10, 5, None, ())
 
 
 def chosen(preset="standard", given: Facts | None = None, **changes) -> Recipe:
@@ -90,10 +96,10 @@ def test_the_longest_row_is_not_cut_while_base_and_memory_can_take_it():
 def test_what_does_not_fit_into_the_memory_bounds_a_row_too():
     device = Device("cuda", "a GPU", 8 * GIB, 8 * GIB, 8)
     wanted = Recipe.from_preset("standard", base="qwen3-4b")
-    recipe, told = choose(wanted, facts(longest=60_000, context=262_144, device=device, folder="qwen3-4b"))
+    recipe, told = choose(wanted, facts(longest=60_000, context=262_144, device=device, shape=find("qwen3-4b").shape))
     assert 512 <= recipe.max_tokens < 60_000 and "memory" in told[-1].reason
     roomy = Device("cuda", "a GPU", 700 * GIB, 700 * GIB, 8)
-    recipe, _ = choose(wanted, facts(longest=60_000, context=262_144, device=roomy, folder="qwen3-4b"))
+    recipe, _ = choose(wanted, facts(longest=60_000, context=262_144, device=roomy, shape=find("qwen3-4b").shape))
     assert recipe.max_tokens == 60_032
 
 
@@ -107,6 +113,37 @@ def test_an_estimate_before_there_is_data_has_numbers():
     assert without_data(Recipe.from_preset("pilot")).batch_size == 8
     made = without_data(Recipe.from_preset("standard"), context=8192, longest=4000)
     assert made.batch_size == 16 and made.rank == 16 and made.max_tokens >= 4000
+
+
+def test_a_base_is_held_as_it_is_where_that_fits():
+    """And in 4 bits where it does not, or where nobody knows how large it is; what was asked for by name is done."""
+    asked = Recipe.from_preset("standard")
+
+    def held(gigabytes: float, base: str = "qwen3-8b", **changes) -> tuple[Recipe, dict[str, Choice]]:
+        device = Device("cuda", "a GPU", int(gigabytes * GIB), int(gigabytes * GIB), 8)
+        shape = find(base) and find(base).shape
+        made, told = choose(dataclasses.replace(asked, **changes), facts(longest=300, shape=shape, device=device))
+        return made, {choice.name: choice for choice in told}
+
+    made, told = held(80)
+    assert made.quantisation == told["quantisation"].value == "none"
+    assert "fits as it is" in told["quantisation"].reason
+    made, told = held(12)
+    assert made.quantisation == "nf4" and "would take" in told["quantisation"].reason
+    assert held(80, "owner/unknown")[0].quantisation == "nf4"
+    made, told = held(80, quantisation="nf4")
+    assert made.quantisation == "nf4" and "quantisation" not in told
+    assert without_data(asked, shape=find("qwen3-8b").shape).quantisation == "nf4"
+
+
+def test_a_base_that_was_packed_after_all_stays_packed():
+    asked = Recipe.from_preset("standard")
+    made = dataclasses.replace(choose(asked, facts())[0], quantisation="none")
+    packed = dataclasses.replace(plan(made, 0.002), quantisation="nf4")
+    event = {"kind": "plan", "choices": [], "chosen": chosen_values(asked, made, packed)}
+    assert settled(_Run(asked, event)).quantisation == "nf4"
+    by_name = dataclasses.replace(asked, quantisation="none")
+    assert "quantisation" not in chosen_values(by_name, made, plan(made, 0.002))
 
 
 class _Run:
@@ -126,25 +163,25 @@ def test_a_run_finds_its_choices_again():
     asked = Recipe.from_preset("pilot", rank=4)
     made, told = choose(asked, facts(rows=100))
     choices = (Choice("device", "a", "b"), Choice("learning rate", "0.002", "by the sweep"), *told)
-    plan = {
+    event = {
         "kind": "plan",
-        "chosen": chosen_values(asked, made, 0.002),
+        "chosen": chosen_values(asked, made, plan(made, 0.002)),
         "choices": [one.as_json() for one in choices],
     }
-    found = settled(_Run(asked, {"kind": "plan", "choices": []}, plan, {"kind": "log"}))
+    found = settled(_Run(asked, {"kind": "plan", "choices": []}, event, {"kind": "log"}))
     assert found.learning_rate == 0.002 and found.rank == 4
     assert {name: getattr(found, name) for name in AUTOMATIC if name != "learning_rate"} == {
         name: getattr(made, name) for name in AUTOMATIC if name != "learning_rate"
     }
     anew = (Choice("device", "c", "d"), Choice("learning rate", "0.002", "set in the recipe"))
-    kept = {one.name: one.reason for one in again(anew, plan)}
+    kept = {one.name: one.reason for one in again(anew, event)}
     assert kept["device"] == "d" and kept["learning rate"] == "by the sweep" and kept["epochs"]
 
 
 def test_the_rate_of_a_sweep_holds_over_a_rate_that_was_set():
     asked = Recipe(learning_rate=0.01, sweep="yes")
-    plan = {"kind": "plan", "choices": [], "chosen": chosen_values(asked, asked, 0.003)}
-    assert settled(_Run(asked, plan)).learning_rate == 0.003
+    event = {"kind": "plan", "choices": [], "chosen": chosen_values(asked, asked, plan(asked, 0.003))}
+    assert settled(_Run(asked, event)).learning_rate == 0.003
     assert settled(_Run(asked)).learning_rate == 0.01
 
 

@@ -85,7 +85,7 @@ def test_before_the_first_step_it_says_what_is_expected(story):
 
 
 def test_the_expected_time_follows_steps_passes_and_the_time_box():
-    plan = Plan("cpu", "float32", 4, 2, False, 0.01, 50, 10, None, ())
+    plan = Plan("cpu", "float32", "none", 4, 2, False, 0.01, 50, 10, None, ())
     assert seconds_of(Recipe(), plan, 0.5) == pytest.approx(1.2 * 4 * 0.5 * 50 * 2)
     assert seconds_of(Recipe(max_minutes=1.0), plan, 0.5) == 60
     assert [span(seconds) for seconds in (0.2, 40, 250, 9000)] == [

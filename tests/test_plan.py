@@ -10,7 +10,7 @@ import pytest
 from finetune.dataset.example import Example
 from finetune.model import memory
 from finetune.model.gallery import GALLERY, Shape, find
-from finetune.model.memory import GIB, Device, default_base, default_preset, estimate
+from finetune.model.memory import GIB, Device, default_base, default_preset, estimate, shape_of
 from finetune.training.plan import choose_rows, learning_rate, make_plan
 from finetune.training.recipe import Recipe
 
@@ -58,16 +58,16 @@ def test_adapter_parameters_are_those_that_peft_makes(tiny_model):
 
 
 def test_the_estimate_gives_way_step_by_step():
-    roomy = estimate("qwen3-8b", Recipe(), gpu(80))
+    roomy = estimate(shape_of("qwen3-8b"), Recipe(), gpu(80))
     assert roomy.fits and not roomy.checkpointing
     assert roomy.total == sum(roomy.parts.values())
-    tight = estimate("qwen3-8b", Recipe(), gpu(12))
+    tight = estimate(shape_of("qwen3-8b"), Recipe(), gpu(12))
     assert tight.fits and (tight.checkpointing or tight.micro_batch < 16)
     assert tight.total <= tight.available
-    none = estimate("qwen3-8b", Recipe(), gpu(4))
+    none = estimate(shape_of("qwen3-8b"), Recipe(), gpu(4))
     assert not none.fits and "smaller" in none.advice
-    assert not estimate("qwen3-8b", Recipe(quantisation="none"), gpu(12)).fits
-    assert estimate("owner/unknown", Recipe(), CPU) is None
+    assert not estimate(shape_of("qwen3-8b"), Recipe(quantisation="none"), gpu(12)).fits
+    assert shape_of("owner/unknown") is None
 
 
 def test_defaults_by_device():
@@ -104,7 +104,7 @@ def test_learning_rate_falls_with_the_width_with_small_steps_and_with_the_length
 def plan(recipe: Recipe, **changes):
     settings = {
         "device": CPU, "dtype": ("bfloat16", "because"), "shape": find("smollm2-135m").shape, "model_type": "llama",
-        "estimate": estimate("smollm2-135m", recipe, CPU, 100), "train_rows": 100, "validation_rows": 90, "longest": 100,
+        "estimate": estimate(shape_of("smollm2-135m"), recipe, CPU, 100), "train_rows": 100, "validation_rows": 90, "longest": 100,
     } | changes  # fmt: skip
     return make_plan(recipe, **settings)
 
@@ -119,7 +119,7 @@ def test_the_plan_counts_its_steps_and_gives_reasons():
 
 
 def test_a_step_is_made_of_equal_passes():
-    tight = estimate("smollm2-135m", Recipe(), Device("cpu", "CPU", 24 * GIB, 2 * GIB, 2), 512)
+    tight = estimate(shape_of("smollm2-135m"), Recipe(), Device("cpu", "CPU", 24 * GIB, 2 * GIB, 2), 512)
     made = plan(Recipe(), estimate=tight)
     assert made.accumulation > 1
     assert made.micro_batch <= tight.micro_batch

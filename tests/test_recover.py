@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import weakref
 from pathlib import Path
@@ -18,7 +19,7 @@ from finetune.training.plan import Choice, Plan
 from finetune.training.train import AnswerTrainer
 from finetune.training.worker import explain
 
-PLAN = Plan("cpu", "float32", 8, 1, False, 0.01, 20, 5, None, (Choice("micro-batch", "8 rows × 1", "it fits"),))
+PLAN = Plan("cpu", "float32", "nf4", 8, 1, False, 0.01, 20, 5, None, (Choice("micro-batch", "8 rows × 1", "it fits"),))
 
 
 @pytest.fixture
@@ -165,8 +166,6 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(tmp_path):
     ("batch", "micro", "then"), [(8, 8, 4), (9, 9, 3), (6, 3, 1), (12, 4, 2), (7, 7, 1)]
 )  # a step keeps its rows, also where half of them is no whole number
 def test_half_the_rows_of_a_pass_divide_the_step(tmp_path, batch, micro, then):
-    import dataclasses
-
     plan, seen = dataclasses.replace(PLAN, micro_batch=micro, accumulation=batch // micro), []
 
     def attempt(plan: Plan, checkpoint: Path | None) -> None:
@@ -208,3 +207,31 @@ def test_a_run_that_was_stopped_twice_is_the_run_that_never_was(make, monkeypatc
     ends = [told(one, "finished")[-1] for one in (run, straight)]
     assert ends[0]["best_step"] == ends[1]["best_step"] and ends[0]["tokens"] == ends[1]["tokens"]
     gc.collect()
+
+
+@pytest.mark.parametrize("may_pack", [True, False], ids=["left open", "none by name"])
+def test_the_base_goes_into_4_bits_only_when_nothing_else_is_left_and_the_recipe_leaves_it_open(tmp_path, may_pack):
+    plan, seen = dataclasses.replace(PLAN, micro_batch=2, accumulation=1, quantisation="none"), []
+    said = []
+
+    def attempt(plan: Plan, checkpoint: Path | None) -> str:
+        seen.append((plan.micro_batch, plan.checkpointing, plan.quantisation))
+        if plan.quantisation == "none":
+            raise MemoryError
+        return next(choice.value for choice in plan.choices if choice.name == "quantisation")
+
+    def carried() -> str:
+        return recover.carry_through(
+            attempt, plan, recover.Changes(), tmp_path, lambda kind, **fields: said.append(fields), resume=False,
+            may_pack=may_pack,
+        )  # fmt: skip
+
+    whole = [(2, False, "none"), (1, False, "none"), (1, True, "none")]
+    if not may_pack:
+        with pytest.raises(recover.OutOfMemory) as raised:
+            carried()
+        assert seen == whole and "quantisation to nf4" in raised.value.hint
+        return
+    assert carried() == "nf4" and seen == [*whole, (1, True, "nf4")]
+    assert "4 bits" in said[-1]["text"] and said[-1]["recovery"]["quantisation"] == "nf4"
+    assert recover.Changes.told([{"recovery": one["recovery"]} for one in said]).quantisation == "nf4"

@@ -180,7 +180,7 @@ class Company:
         self.others = others.Others([part], self.ends.append, command=command, **settings)
 
 
-PLAN = several.Plan("cpu", "float32", 8, 2, False, 0.01, 10, 5, None, ())
+PLAN = several.Plan("cpu", "float32", "none", 8, 2, False, 0.01, 10, 5, None, ())
 
 
 def test_a_process_that_ends_before_it_trains_is_not_waited_for(tmp_path):

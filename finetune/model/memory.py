@@ -204,27 +204,17 @@ def parts(shape: Shape, recipe: Recipe, kind: str, of: Pass, checkpointing: bool
 
 
 def estimate(
-    base: str,
-    recipe: Recipe,
-    where: Device,
-    tokens: int | None = None,
-    cache: Path | None = None,
-    *,
-    shared: int = 0,
-    scored: int = 64,
-) -> Estimate | None:
-    """Peak memory of training, and the largest micro-batch that fits; None for a model whose shape is not known.
+    shape: Shape, recipe: Recipe, where: Device, tokens: int | None = None, *, shared: int = 0, scored: int = 64
+) -> Estimate:
+    """Peak memory of training, and the largest micro-batch that fits.
 
     Args:
-        base: name, Hub name or folder.
+        shape: of the base, as `shape_of` tells it.
+        recipe: settled.
         tokens: longest row in tokens; None takes the recipe's bound.
-        cache: folder of fetched models.
         shared: tokens that all rows begin with.
         scored: tokens of the longest answer.
     """
-    shape = shape_of(base, cache)
-    if shape is None:
-        return None
     tokens = min(tokens or recipe.max_tokens, recipe.max_tokens)
     available = int(where.free_bytes * HEADROOM)
     smallest: dict[str, int] = {}
@@ -262,8 +252,8 @@ def default_base(where: Device) -> tuple[str, str]:
     whole = dataclasses.replace(where, free_bytes=where.total_bytes)
     for entry in reversed(GALLERY):
         if not entry.gated:
-            need = estimate(entry.name, recipe, whole)
-            if need and need.fits and not need.checkpointing and need.total < 0.75 * whole.total_bytes:
+            need = estimate(entry.shape, recipe, whole)
+            if need.fits and not need.checkpointing and need.total < 0.75 * whole.total_bytes:
                 room = f"{need.total / GIB:.1f} of {whole.total_bytes / GIB:.1f} GiB"
                 return entry.name, f"the largest open model with room to spare: {room}"
     return EMBEDDED, "nothing larger fits in the memory of this GPU"

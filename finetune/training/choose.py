@@ -13,7 +13,7 @@ from finetune.dataset.example import Example, Task
 from finetune.model import memory
 from finetune.model.gallery import Shape, context_of
 from finetune.model.memory import Device
-from finetune.training.plan import Choice, steps_of
+from finetune.training.plan import Choice, Plan, steps_of
 from finetune.training.recipe import AUTOMATIC, LONGEST, Recipe
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Facts:
         longest: tokens of the longest row of the run, held-out rows included; 0 unknown.
         context: tokens that the base can take, None where that is not known.
         shape: of the base, None where it is not known.
-        device, folder: where it computes, and the folder of the base; None leaves memory out of it.
+        device: where it computes; None leaves memory out of it.
     """
 
     task: Task
@@ -55,7 +55,6 @@ class Facts:
     context: int | None = None
     shape: Shape | None = None
     device: Device | None = None
-    folder: str = ""
 
 
 def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, tuple[Choice, ...]]:
@@ -66,7 +65,7 @@ def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, tuple[Choice, ...]]:
     left = {name for name, auto in AUTOMATIC.items() if getattr(recipe, name) == auto} - {"learning_rate"}
     told: list[Choice] = []
 
-    def settle(name: str, found: tuple[float, str], shown: str = "{:g}") -> None:
+    def settle(name: str, found: tuple[float | str, str], shown: str = "{:g}") -> None:
         nonlocal recipe
         if name in left:
             recipe = dataclasses.replace(recipe, **{name: found[0]})
@@ -81,15 +80,24 @@ def choose(recipe: Recipe, facts: Facts) -> tuple[Recipe, tuple[Choice, ...]]:
     settle("dropout", _dropout(facts))
     settle("warmup", _warmup(steps_of(recipe, facts.train_rows)), "{:.0%}")
     settle("patience", _patience(recipe))
+    settle("quantisation", _quantisation(recipe, facts), "{}")
     settle("max_tokens", _max_tokens(recipe, facts), "{:,}")
     return recipe, tuple(told)
 
 
-def without_data(recipe: Recipe, context: int | None = None, longest: int | None = None) -> Recipe:
+def without_data(
+    recipe: Recipe,
+    *,
+    context: int | None = None,
+    longest: int | None = None,
+    shape: Shape | None = None,
+    device: Device | None = None,
+) -> Recipe:
     """The recipe as it would be settled for rows that are not counted yet, for an estimate of its memory."""
     # A thousand rows stand for all of them: more change nothing that takes memory, but for a step of 32.
     rows = recipe.rows or 1000
-    return choose(recipe, Facts("instruction", rows, longest=longest or 0, context=context))[0]
+    facts = Facts("instruction", rows, longest=longest or 0, context=context, shape=shape, device=device)
+    return choose(recipe, facts)[0]
 
 
 def most_tokens(max_tokens: int, base: str, folder: Path | None = None) -> int:
@@ -120,10 +128,12 @@ def plan_event(run: Run) -> dict | None:
     return next((event for event in reversed(run.events()[0]) if event["kind"] == "plan" and "chosen" in event), None)
 
 
-def chosen_values(before: Recipe, after: Recipe, rate: float) -> dict:
-    """What `settled` reads again: the fields that were left open as numbers, and the rate."""
+def chosen_values(before: Recipe, after: Recipe, plan: Plan) -> dict:
+    """What `settled` reads again: the values of the fields that were left open, and the rate."""
     left = [name for name, auto in AUTOMATIC.items() if getattr(before, name) == auto]
-    return {name: getattr(after, name) for name in left} | {"learning_rate": rate}
+    found = {name: getattr(after, name) for name in left} | {"learning_rate": plan.learning_rate}
+    # A base that did not fit as it is was packed after all.
+    return found | ({"quantisation": plan.quantisation} if "quantisation" in left else {})
 
 
 def for_run(
@@ -150,7 +160,6 @@ def for_run(
         context=context_of(recipe.base, folder),
         shape=memory.shape_of(str(folder)),
         device=device,
-        folder=str(folder),
     )
     recipe, told = choose(recipe, facts)
     if prompt.plain:
@@ -227,6 +236,18 @@ def _patience(recipe: Recipe) -> tuple[int, str]:
     return looks, f"looks that find it no better, about {'one pass' if recipe.evaluations > 1 else 'two passes'}"
 
 
+def _quantisation(recipe: Recipe, facts: Facts) -> tuple[str, str]:
+    if facts.device is None or facts.shape is None:
+        return "nf4", "how large this base is nobody can tell: 4 bits (QLoRA) are safe"
+    bound = min(recipe.max_tokens or max(facts.longest, SMALLEST_ROOM), facts.context or LONGEST, LONGEST)
+    whole = dataclasses.replace(recipe, quantisation="none", max_tokens=bound)
+    need = memory.estimate(facts.shape, whole, facts.device, facts.longest or None)
+    sizes = f"{need.total / memory.GIB:.1f} GiB of {need.available / memory.GIB:.1f} GiB free"
+    if need.fits and not need.checkpointing:
+        return "none", f"the base fits as it is ({sizes}): nothing is lost to rounding it to 4 bits"
+    return "nf4", f"QLoRA, in 4 bits: as it is, the base would take {sizes}"
+
+
 def _max_tokens(recipe: Recipe, facts: Facts) -> tuple[int, str]:
     wanted = max(64 * math.ceil(facts.longest / 64), ROOM)
     bound = min(wanted, facts.context or LONGEST, LONGEST)
@@ -245,11 +266,11 @@ def _max_tokens(recipe: Recipe, facts: Facts) -> tuple[int, str]:
 
 def _that_fits(recipe: Recipe, facts: Facts, bound: int) -> int:
     """The bound, halved until rows of it fit into the memory; the smallest where none does."""
-    if facts.device is None:
+    if facts.device is None or facts.shape is None:
         return bound
     while bound > SMALLEST_ROOM:
-        need = memory.estimate(facts.folder, dataclasses.replace(recipe, max_tokens=bound), facts.device, bound)
-        if need is None or need.fits:
+        need = memory.estimate(facts.shape, dataclasses.replace(recipe, max_tokens=bound), facts.device, bound)
+        if need.fits:
             break
         bound = max(SMALLEST_ROOM, bound // 2)
     return bound

@@ -39,6 +39,7 @@ class Plan:
     Attributes:
         device: "cuda" or "cpu".
         dtype: number format of the computation, a name of torch.
+        quantisation: how the base is held, "nf4" or "none".
         micro_batch, accumulation: rows in one pass, passes in one step.
         checkpointing: activations are computed again in the backward pass.
         learning_rate: peak.
@@ -52,6 +53,7 @@ class Plan:
 
     device: str
     dtype: str
+    quantisation: str
     micro_batch: int
     accumulation: int
     checkpointing: bool
@@ -165,7 +167,7 @@ def make_plan(
         Choice("look every", f"{steps_per_look} steps", f"{looks}, so that looking stays under a fifth of the time")
     )
     return Plan(
-        device.kind, dtype[0], micro, accumulation, checkpointing, rate, steps, steps_per_look,
+        device.kind, dtype[0], recipe.quantisation, micro, accumulation, checkpointing, rate, steps, steps_per_look,
         estimate.total if estimate else None, tuple(choices),
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 from finetune.errors import FinetuneError
 
 Preset = Literal["pilot", "standard", "thorough"]
-Quantisation = Literal["nf4", "none"]
+Quantisation = Literal["auto", "nf4", "none"]
 LogTo = Literal["none", "tensorboard", "trackio", "wandb"]
 Tick = Literal["no", "yes"]
 # Tokens of a row that no base of today is trained on: where neither recipe nor base sets a bound.
@@ -22,7 +22,7 @@ AUTO = "auto"
 
 def _parameter(
     default: Any, help: str, low: float | None = None, high: float | None = None, *, more: bool = True,
-    auto: float | None = None,
+    auto: float | str | None = None,
 ) -> Any:  # fmt: skip
     """A field with its bounds, one line of help, and whether the page keeps it under «more».
 
@@ -62,7 +62,11 @@ class Recipe:
     dropout: float = _parameter(0.05, "share of the adapter's inputs dropped while training", 0, 0.9, auto=-1.0)
     weight_decay: float = _parameter(0.01, "pull of the adapter's weights towards zero", 0, 1)
     warmup: float = _parameter(0.06, "share of the steps in which the learning rate rises", 0, 0.5, auto=-1.0)
-    quantisation: Quantisation = _parameter("nf4", "how the base is held: nf4 is QLoRA (4 bits), none is plain LoRA")
+    quantisation: Quantisation = _parameter(
+        "nf4",
+        "how the base is held: nf4 is QLoRA (4 bits), none is plain LoRA; auto takes none where it fits",
+        auto=AUTO,
+    )
     max_tokens: int = _parameter(
         1024, "longest row in tokens; a longer input is cut at its end, never the answer", 32, LONGEST, auto=0
     )
@@ -183,6 +187,6 @@ def describe() -> str:
         bounds = ", ".join(choices) if choices else (f"{low:g} to {high:g}" if low is not None else "")
         default = json.dumps(entry.default)
         if entry.name in AUTOMATIC:
-            default, bounds = AUTO, f"{AUTO}, {bounds}"
+            default, bounds = AUTO, bounds if AUTO in choices else f"{AUTO}, {bounds}"
         lines.append(f"| `{entry.name}` | {default} | {bounds} | {entry.metadata['help']} |")
     return "\n".join(lines)

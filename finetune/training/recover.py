@@ -32,6 +32,7 @@ class Changes:
 
     micro_batch: int | None = None
     checkpointing: bool | None = None
+    quantisation: str | None = None
     learning_rate: float | None = None
 
     @classmethod
@@ -46,7 +47,7 @@ class Changes:
 
     def applied(self, plan: Plan) -> Plan:
         """The plan with these changes, each told among its choices."""
-        for change in (self._smaller, self._again, self._slower):
+        for change in (self._smaller, self._again, self._packed, self._slower):
             plan = change(plan)
         return plan
 
@@ -68,6 +69,14 @@ class Changes:
             return plan
         choices = _chosen(plan, "checkpointing", "on", "a single row ran out of memory without it")
         return dataclasses.replace(plan, checkpointing=True, choices=choices)
+
+    def _packed(self, plan: Plan) -> Plan:
+        if self.quantisation is None or plan.quantisation == self.quantisation:
+            return plan
+        choices = _chosen(
+            plan, "quantisation", self.quantisation, "a single row ran out of memory beside the base as it is"
+        )
+        return dataclasses.replace(plan, quantisation=self.quantisation, choices=choices)
 
     def _slower(self, plan: Plan) -> Plan:
         if self.learning_rate is None:
@@ -101,6 +110,7 @@ def carry_through(
     tell: Callable[..., Any],
     *,
     resume: bool,
+    may_pack: bool = False,
 ) -> Done:
     """Attempt the training until it comes to an end, with a smaller or slower plan after each failure.
 
@@ -111,6 +121,7 @@ def carry_through(
         checkpoints: folder of the checkpoints.
         tell: emits an event.
         resume: the first attempt goes on from the newest checkpoint.
+        may_pack: the recipe leaves open how the base is held: in 4 bits, where nothing else makes it fit.
 
     Raises:
         Diverged: a second time, with half the rate.
@@ -130,7 +141,7 @@ def carry_through(
         if failure.diverged:
             changes, checkpoint = _slower(failure, planned, changes, checkpoints, tell)
         else:
-            changes, checkpoint = _smaller(failure, planned, changes, checkpoints, tell)
+            changes, checkpoint = _smaller(failure, planned, changes, checkpoints, tell, may_pack)
 
 
 def _understood(error: Exception) -> _Failure | None:
@@ -163,7 +174,9 @@ def _slower(failure: _Failure, plan: Plan, changes: Changes, checkpoints: Path, 
     return changes, back
 
 
-def _smaller(failure: _Failure, plan: Plan, changes: Changes, checkpoints: Path, tell: Callable[..., Any]):
+def _smaller(
+    failure: _Failure, plan: Plan, changes: Changes, checkpoints: Path, tell: Callable[..., Any], may_pack: bool
+):
     own = plan.micro_batch * plan.accumulation
     rows = own * plan.processes
     back = newest(checkpoints)
@@ -176,11 +189,15 @@ def _smaller(failure: _Failure, plan: Plan, changes: Changes, checkpoints: Path,
     elif not plan.checkpointing:
         changed = {"checkpointing": True}
         how = "checkpointing, which computes the layers twice and keeps less of them"
+    elif plan.quantisation == "none" and may_pack:
+        changed = {"quantisation": "nf4"}
+        how = "the base in 4 bits (QLoRA)"
     else:
+        others = "" if plan.quantisation == "nf4" else "quantisation to nf4, "
         raise OutOfMemory(
             "A single row does not fit in the memory of the device, even with checkpointing.",
-            hint="Set max_tokens or rank lower, take a smaller base, or close what else uses the memory; then start a new "
-            "run.",
+            hint=f"Set {others}max_tokens or rank lower, take a smaller base, or close what else uses the memory; "
+            "then start a new run.",
         )
     changes = dataclasses.replace(changes, **changed)
     tell(

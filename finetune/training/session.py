@@ -16,6 +16,7 @@ from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.runs.store import Run, model_cache
 from finetune.training import choose, curve, expected, loggers, others, recover, several
 from finetune.training.plan import Plan, choose_rows, make_plan, rows_of_a_look
+from finetune.training.recipe import AUTO
 
 if TYPE_CHECKING:
     from finetune.training.train import Trained
@@ -70,28 +71,28 @@ def train_run(
 
     shape = memory.shape_of(str(folder))
     longest = max(len(row) for row in [*rows, *validation])
-    estimate = memory.estimate(
-        str(folder), recipe, device, longest, shared=common_prefix([row.prompt for row in rows]),
+    estimate = shape and memory.estimate(
+        shape, recipe, device, longest, shared=common_prefix([row.prompt for row in rows]),
         scored=max(len(row.answer) for row in rows),
     )  # fmt: skip
     if estimate and not estimate.fits:
         whole = " A base is not split over several GPUs: it has to fit on one." if len(cards) > 1 else ""
         raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.{whole}")
 
-    def load() -> Any:
+    def load(quantisation: str) -> Any:
         began = time.monotonic()
         model = base.load_model(
             folder,
             kind=device.kind,
             dtype=base.precision(device.kind)[0],
-            quantisation=recipe.quantisation,
+            quantisation=quantisation,
             trains=True,
         )
         emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
         return model
 
     # Handed over to the first attempt: a name that stayed here would keep the model beside that of a second one.
-    loaded = [load()]
+    loaded = [load(recipe.quantisation)]
     plan = make_plan(
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=loaded[0].config.model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
@@ -135,20 +136,22 @@ def train_run(
         emit(
             "plan", choices=[choice.as_json() for choice in choices], steps=plan.steps, revision=base.revision(folder),
             expected_seconds=seconds, price={"per_second": per_second, "of": named},
-            chosen=choose.chosen_values(asked, recipe, plan.learning_rate),
+            chosen=choose.chosen_values(asked, recipe, plan),
         )  # fmt: skip
         if checkpoint:
             emit("log", text=f"resuming from {checkpoint.name}")
         before = _before(run, checkpoint, lost=not loaded) or spent
         with others.beside(others.Part(recipe, plan, folder, rows, run.directory, pad, checkpoint), emit) as beside:
             return train(
-                loaded.pop() if loaded else load(), recipe, plan, rows, validation, directory=run.directory, pad=pad,
+                loaded.pop() if loaded else load(plan.quantisation), recipe, plan, rows, validation, directory=run.directory, pad=pad,
                 emit=emit, should_stop=should_stop, resume=checkpoint, before=before, prompt=prompt, examples=drawn,
                 per_second=per_second, beside=beside,
             )  # fmt: skip
 
     changes = recover.Changes.told(run.events()[0]) if resume else recover.Changes()
-    trained = recover.carry_through(attempt, plan, changes, run.checkpoints, emit, resume=resume)
+    trained = recover.carry_through(
+        attempt, plan, changes, run.checkpoints, emit, resume=resume, may_pack=asked.quantisation == AUTO
+    )
     if trained.asked_to_stop:
         emit(
             "stopped",

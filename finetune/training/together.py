@@ -141,7 +141,7 @@ def follow(part: Part) -> None:
     """Trains along with the first process, to the last step or until that one is gone. Nothing is saved or told."""
     recipe, plan = part.recipe, part.plan
     model = load_model(
-        part.folder, kind=plan.device, dtype=plan.dtype, quantisation=recipe.quantisation, trains=True
+        part.folder, kind=plan.device, dtype=plan.dtype, quantisation=plan.quantisation, trains=True
     )  # fmt: skip
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from finetune.model.gallery import GALLERY, BaseModel, context_of
-from finetune.model.memory import GIB, Device, Estimate, estimate
+from finetune.model.memory import GIB, Device, estimate, shape_of
 from finetune.training.choose import without_data
 from finetune.training.recipe import Recipe
 from finetune.ui.notice import escape
@@ -16,23 +16,26 @@ FIELDS = ("batch_size", "rank", "quantisation", "max_tokens")
 
 def gallery(device: Device) -> list[tuple[str, str]]:
     """Labels and names of the bases: size, licence, and whether it fits here."""
-    recipe = without_data(Recipe.from_preset("standard"))
-    return [(_label(entry, estimate(entry.name, recipe, device)), entry.name) for entry in GALLERY]
+    return [(_label(entry, device), entry.name) for entry in GALLERY]
 
 
-def _label(entry: BaseModel, need: Estimate | None) -> str:
+def _label(entry: BaseModel, device: Device) -> str:
     fetched = f"{2 * entry.parameters / 1e9:.1f} GB"  # two bytes a weight, as the Hub keeps them
     facts = [entry.name, fetched, entry.licence + (" (asks for a login)" if entry.gated else "")]
-    if need is not None:
-        facts.append("fits" if need.fits else "too large for this machine")
+    recipe = without_data(Recipe.from_preset("standard"), context=entry.context, shape=entry.shape, device=device)
+    need = estimate(entry.shape, recipe, device)
+    held = " in 4 bits" if recipe.quantisation == "nf4" else ""
+    facts.append(f"fits{held}" if need.fits else "too large for this machine")
     return " · ".join([*facts, entry.note])
 
 
 def bar(base: str, recipe: Recipe, device: Device, cache: Path, longest: int | None = None) -> str:
     """HTML of the memory that a run would take, part by part, of what is free. `longest` is in tokens, None unknown."""
-    need = estimate(base, without_data(recipe, context_of(base), longest), device, longest, cache)
-    if need is None:
+    shape = shape_of(base, cache)
+    if shape is None:
         return '<p class="quiet">The memory this base needs is known once it has been fetched.</p>'
+    settled = without_data(recipe, context=context_of(base), longest=longest, shape=shape, device=device)
+    need = estimate(shape, settled, device, longest)
     scale = max(need.total, need.available) or 1
     parts = "".join(
         f'<i style="width:{100 * size / scale:.2f}%" title="{escape(name)}: {size / GIB:.2f} GiB"></i>'

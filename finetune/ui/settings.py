@@ -37,7 +37,7 @@ def _field(entry: dataclasses.Field, kind: type) -> gr.components.Component:
     if kind is Tick:
         return gr.Checkbox(entry.default == "yes", min_width=200, **shared)
     if choices := get_args(kind):
-        return gr.Dropdown(list(choices), value=entry.default, min_width=200, **shared)
+        return gr.Dropdown(list(choices), value=AUTO if AUTO in choices else entry.default, min_width=200, **shared)
     if kind is str:
         return gr.Textbox(entry.default, lines=2, **shared)
     automatic = entry.name in AUTOMATIC
@@ -79,7 +79,8 @@ def form_of(recipe: Recipe, names: list[str]) -> dict[str, object]:
     hints, found = get_type_hints(Recipe), {}
     for name in names:
         value = getattr(recipe, name)
-        found[name] = None if AUTOMATIC.get(name) == value else value == "yes" if hints[name] is Tick else value
+        emptied = AUTOMATIC.get(name) == value and value != AUTO
+        found[name] = None if emptied else value == "yes" if hints[name] is Tick else value
     return found
 
 

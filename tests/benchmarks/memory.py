@@ -94,12 +94,11 @@ def measured(setting: Setting) -> dict:
             )
             for number in range(2 * setting.rows)
         ]
-        need = memory.estimate(
-            str(folder), recipe, device, setting.tokens, shared=setting.shared, scored=setting.scored
-        )
+        shape = memory.shape_of(str(folder))
+        need = memory.estimate(shape, recipe, device, setting.tokens, shared=setting.shared, scored=setting.scored)
         need = dataclasses.replace(need, checkpointing=setting.checkpointing, micro_batch=setting.rows)
         parts = memory.parts(
-            memory.shape_of(str(folder)), recipe, device.kind,
+            shape, recipe, device.kind,
             memory.Pass(setting.rows, setting.tokens, setting.shared, setting.scored), setting.checkpointing,
         )  # fmt: skip
         plan = make_plan(

@@ -110,7 +110,7 @@ def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> 
     longest = max(len(row) for row in rows)
     plan = make_plan(
         recipe, device=device, dtype=(dtype, ""), shape=shape_of(str(folder)), model_type=model.config.model_type,
-        estimate=estimate(str(folder), recipe, device, longest), train_rows=len(rows), validation_rows=1, longest=longest,
+        estimate=estimate(shape_of(str(folder)), recipe, device, longest), train_rows=len(rows), validation_rows=1, longest=longest,
     )  # fmt: skip
     plan = dataclasses.replace(plan, steps=steps, steps_per_look=10**6)
     kept: dict[str, Any] = {"tokens": []}

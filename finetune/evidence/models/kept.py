@@ -15,6 +15,7 @@ from typing import Any
 
 from finetune.model import base, memory
 from finetune.runs.store import Run
+from finetune.training.choose import settled
 
 FILE = "answers.sqlite"
 # Raised when the way of scoring changes, so that answers of the old way are not found any more.
@@ -87,7 +88,7 @@ def weights_of(run: Run, folder: Path, *, adapter: bool) -> str:
     """What the answers of a run's base, or of its fine-tuned version, depend on beside the prompt."""
     kind = memory.device().kind
     parts = [
-        str(SCORING), kind, base.precision(kind)[0], run.recipe().quantisation, _state_of(folder),
+        str(SCORING), kind, base.precision(kind)[0], settled(run).quantisation, _state_of(folder),
         *(importlib.metadata.version(name) for name in ("torch", "transformers", "peft")),
     ]  # fmt: skip
     if adapter:

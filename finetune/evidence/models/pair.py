@@ -22,6 +22,7 @@ from finetune.model.base import load_model, precision, resolve
 from finetune.model.head import hidden_states, logits_of
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
+from finetune.training.choose import settled
 
 __all__ = ["Pair", "Stopped"]
 
@@ -75,7 +76,7 @@ class Pair:
     @classmethod
     def of(cls, run: Run, prompt: Prompt, probes: Sequence[list[int]] = ()) -> Pair:
         """The pair of a run, on the device at hand. Raises FinetuneError as `resolve`."""
-        recipe = run.recipe()
+        recipe = settled(run)
         folder = resolve(recipe.base, model_cache(run.root))
         kind = memory.device().kind
         return cls(folder, run.adapter, prompt, kind=kind, quantisation=recipe.quantisation, probes=probes)
