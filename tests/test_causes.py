@@ -234,7 +234,8 @@ def test_little_is_left_to_gain(made: Made) -> None:
     made.answers(0)
     cause = made.only("base_already_good")
     assert (
-        "112 of 120 test rows right: 8 were left to gain. This test shows differences from 11% on" in cause["message"]
+        "112 of 120 test rows right: 8 were left to gain. This test shows differences from 11 points on"
+        in cause["message"]
     )
     assert cause["rows"] == [line["row"] for line in lost]
     made.comparison["verdict"]["detectable_difference"] = 0.05  # a test that could have shown it

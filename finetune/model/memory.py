@@ -34,13 +34,17 @@ CHUNK_LOGITS = {"cpu": 2**23, "cuda": 2**26}
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where a run computes: `kind` is "cuda" or "cpu"; memory in bytes, that of the card or of the machine."""
+    """Where a run computes: `kind` is "cuda" or "cpu"; memory in bytes, that of the card or of the machine.
+
+    `value_bytes` is what a number takes in the format that it computes in: two, and four on a CPU without bfloat16.
+    """
 
     kind: str
     name: str
     total_bytes: int
     free_bytes: int
     cores: int
+    value_bytes: int = 2
 
 
 @functools.lru_cache(maxsize=1)
@@ -107,7 +111,19 @@ def device(card: str | None = None) -> Device:
         except (OSError, subprocess.SubprocessError, ValueError, IndexError):
             pass  # No driver, or a card that does not tell its memory: the CPU is what is sure to work.
     memory = psutil.virtual_memory()
-    return Device("cpu", f"CPU, {cores} cores", memory.total, memory.available, cores)
+    return Device(
+        "cpu", f"CPU, {cores} cores", memory.total, memory.available, cores, 2 if _computes_in_bfloat16() else 4
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _computes_in_bfloat16() -> bool:
+    """Whether this CPU has instructions for it, as torch asks; a system that tells its flags elsewhere counts as without."""
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return False
+    return bool(flags and {"avx512_bf16", "amx_tile"} & set(flags[1].split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +175,16 @@ class Pass:
         return self.rows * (self.tokens - self.shared) + self.shared if self.rows > 1 else self.tokens
 
 
-def parts(shape: Shape, recipe: Recipe, kind: str, of: Pass, checkpointing: bool) -> dict[str, int]:
+def parts(shape: Shape, recipe: Recipe, where: Device, of: Pass, checkpointing: bool) -> dict[str, int]:
     """Bytes of each part of the peak, in a training with one pass of this size at a time.
 
     Weights: 4-bit NF4 with double quantisation takes 0.516 bytes a weight (Dettmers et al. 2023, QLoRA: 0.127 bits a
-    parameter for the doubly quantised constants, blocks of 64), the rest two. LoRA weights are held in fp32 with a gradient and the
+    parameter for the doubly quantised constants, blocks of 64), the rest what a value takes. LoRA weights are held in fp32 with a gradient and the
     two moments of AdamW: 16 bytes. Activations: what the layers of `training/layers.py` keep for their backward pass,
-    in two bytes a value, with a byte a value for each mask of dropout. `tests/benchmarks/memory.py` measures it.
+    with a byte a value for each mask of dropout. `tests/benchmarks/memory.py` measures it.
     """
-    per_weight = 0.516 if recipe.quantisation == "nf4" else 2.0
+    value, kind = where.value_bytes, where.kind
+    per_weight = 0.516 if recipe.quantisation == "nf4" else value
     width, query, key, inner = (
         shape.hidden,
         shape.heads * shape.head_dim,
@@ -176,21 +193,21 @@ def parts(shape: Shape, recipe: Recipe, kind: str, of: Pass, checkpointing: bool
     )
     # Inputs of the two norms and of the layers after them; of the attention q, k, v, its result and the same as the input
     # of the layer after it; of the gated part its two inputs and the result.
-    kept = 2 * (4 * width + 3 * query + 2 * query + 3 * inner)
+    kept = value * (4 * width + 3 * query + 2 * query + 3 * inner)
     masks = 5 * width + query + inner if recipe.dropout else 0
-    low = 2 * 7 * recipe.rank
-    block = (kept + masks + low) * of.computed + 2 * 2 * key * of.rows * of.shared
-    boundary = 2 * width * shape.layers * of.computed
+    low = value * 7 * recipe.rank
+    block = (kept + masks + low) * of.computed + 2 * value * key * of.rows * of.shared
+    boundary = value * width * shape.layers * of.computed
     # In the backward pass of a layer: the gradients of the gated part and of its inputs; on a CPU also the scores of the
     # attention with their gradients (nine bytes a pair of tokens, measured), which kernels for CUDA never write down.
     pairs = of.rows * (of.tokens - of.shared) * of.tokens + of.shared**2
-    passing = 2 * (3 * inner + 2 * width) * of.computed + PAIR_BYTES[kind] * shape.heads * pairs
+    passing = value * (3 * inner + 2 * width) * of.computed + PAIR_BYTES[kind] * shape.heads * pairs
     packed = recipe.quantisation == "nf4"
-    weights = 2 * 2 * width * inner if packed else 0
+    weights = 2 * value * width * inner if packed else 0
     logits = min(of.rows * of.scored, max(1, CHUNK_LOGITS[kind] // shape.vocabulary)) * shape.vocabulary
     needed = {
         "libraries": PROCESS_BYTES[kind] + packed * PACKING_BYTES[kind],
-        "base weights": int(per_weight * shape.linear_parameters + 2 * shape.embedding_parameters),
+        "base weights": int(per_weight * shape.linear_parameters + value * shape.embedding_parameters),
         "adapter and optimiser": 16 * shape.adapter_parameters(recipe.rank),
         "activations": boundary + block if checkpointing else shape.layers * block,
         "one layer at work": passing + weights,
@@ -223,7 +240,7 @@ def estimate(
         while rows >= 1:
             # With checkpointing a pass computes every row whole.
             of = Pass(rows, tokens, 0 if checkpointing else min(shared, tokens - 1), min(scored, tokens))
-            needed = parts(shape, recipe, where.kind, of, checkpointing)
+            needed = parts(shape, recipe, where, of, checkpointing)
             total = sum(needed.values())
             if total <= available:
                 advice = "fits in one pass a step" if rows == recipe.batch_size and not checkpointing else (

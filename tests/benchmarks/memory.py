@@ -43,6 +43,7 @@ class Setting:
     dropout: float = 0.05
     quantisation: str = "nf4"
     checkpointing: bool = False
+    dtype: str = "bfloat16"
 
 
 SETTINGS = (
@@ -56,6 +57,8 @@ SETTINGS = (
     Setting(rows=32, tokens=64, quantisation="none"),
     Setting("smollm2-360m", rows=8, tokens=128),
     Setting("smollm2-360m", rows=4, tokens=512, checkpointing=True, quantisation="none"),
+    Setting(rows=8, tokens=256, quantisation="none", dtype="float32"),
+    Setting(rows=16, tokens=128, dtype="float32"),
 )
 
 
@@ -66,8 +69,8 @@ def measured(setting: Setting) -> dict:
     from finetune.training.train import train
     from finetune.training.watch import peak_memory
 
-    device = memory.device()
-    dtype = base.precision(device.kind)[0]
+    dtype = setting.dtype
+    device = dataclasses.replace(memory.device(), value_bytes=4 if dtype == "float32" else 2)
     recipe = Recipe(
         base=setting.base, batch_size=setting.rows, rank=setting.rank, alpha=2 * setting.rank, dropout=setting.dropout,
         quantisation=setting.quantisation, max_tokens=4096,
@@ -98,7 +101,7 @@ def measured(setting: Setting) -> dict:
         need = memory.estimate(shape, recipe, device, setting.tokens, shared=setting.shared, scored=setting.scored)
         need = dataclasses.replace(need, checkpointing=setting.checkpointing, micro_batch=setting.rows)
         parts = memory.parts(
-            shape, recipe, device.kind,
+            shape, recipe, device,
             memory.Pass(setting.rows, setting.tokens, setting.shared, setting.scored), setting.checkpointing,
         )  # fmt: skip
         plan = make_plan(

@@ -173,7 +173,7 @@ def base_already_good(facts: Facts) -> Cause | None:
         message = f"{name} already reaches {percent(score)} of the score: {percent(1 - score)} were left to gain."
     if hidden:
         message += (
-            f" This test shows differences from {percent(smallest)} on, which is more: even a model without a mistake "
+            f" This test shows differences from {100 * smallest:.0f} points on, which is more: even a model without a mistake "
             "might not have been told from luck."
         )
     fix = "Use it as it is. A fine-tune pays here only where these last rows matter much"
