@@ -179,9 +179,9 @@ def parts(shape: Shape, recipe: Recipe, where: Device, of: Pass, checkpointing: 
     """Bytes of each part of the peak, in a training with one pass of this size at a time.
 
     Weights: 4-bit NF4 with double quantisation takes 0.516 bytes a weight (Dettmers et al. 2023, QLoRA: 0.127 bits a
-    parameter for the doubly quantised constants, blocks of 64), the rest what a value takes. LoRA weights are held in fp32 with a gradient and the
-    two moments of AdamW: 16 bytes. Activations: what the layers of `training/layers.py` keep for their backward pass,
-    with a byte a value for each mask of dropout. `tests/benchmarks/memory.py` measures it.
+    parameter for the doubly quantised constants, blocks of 64), the rest what a value takes. LoRA weights are held in
+    fp32 with a gradient and the two moments of AdamW: 16 bytes. Activations: what the layers of `training/layers.py`
+    keep for their backward pass, with a byte a value for each mask of dropout. `tests/benchmarks/memory.py` measures it.
     """
     value, kind = where.value_bytes, where.kind
     per_weight = 0.516 if recipe.quantisation == "nf4" else value
