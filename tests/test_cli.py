@@ -123,9 +123,9 @@ def test_verdict_alone(call, tmp_path):
         ("label.csv", b"text,category\n" + b"".join(b"row %d,same\n" % n for n in range(40)), "label"),
     ],
 )
-def test_bad_files_end_with_one_sentence(call, tmp_path, name, content, said):
+def test_bad_files_end_with_one_sentence(call, tmp_path, tiny_model, name, content, said):
     (tmp_path / name).write_bytes(content)
-    code, out, err = call("inspect", str(tmp_path / name), "--json")
+    code, out, err = call("inspect", str(tmp_path / name), "--model", str(tiny_model), "--json")
     error = json.loads(out)["error"]
     assert code == 2 and set(error) == {"message", "hint", "row", "column"}
     assert said.lower() in err.lower() and "Traceback" not in err

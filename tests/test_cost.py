@@ -67,6 +67,12 @@ def test_electricity_prices_a_machine_of_ones_own() -> None:
     assert priced(cost(device="cpu"), prices(RENTED), 1_000, "few_shot")["break_even_days"] == pytest.approx(5)
 
 
+def test_every_gpu_that_trained_is_paid_for() -> None:
+    alone, several = (priced(cost(training_cards=cards), prices(), 10_000, "few_shot") for cards in (1, 4))
+    assert several["training_cost"] == pytest.approx(4 * alone["training_cost"])
+    assert several["break_even_days"] > alone["break_even_days"]
+
+
 def test_what_never_pays_is_none_with_the_reason() -> None:
     cheaper = priced(cost(), prices(), 10_000, "tfidf")
     assert cheaper["break_even_days"] is None and cheaper["reason"] == "a request costs more with the fine-tuned model"

@@ -54,6 +54,7 @@ def test_too_few_points_are_no_curve_and_the_seed_decides():
 def test_the_sentence_says_what_to_do():
     assert "worth the work" in Forecast(800, 0.9, 0.06, (0.03, 0.09)).sentence
     assert "cannot be told" in Forecast(800, 0.9, 0.03, (0.0, 0.09)).sentence
+    assert "interval +0 to +9" in Forecast(800, 0.9, 0.03, (-0.002, 0.09)).sentence
     assert "+6 points" in Forecast(800, 0.9, 0.06, (0.03, 0.09)).sentence
 
 

@@ -100,7 +100,8 @@ def _made(trial: Trial) -> dict:
             tokens={name: said.read + said.written for name, said in test.items()},
             tokens_in={name: said.read for name, said in test.items()},
             tokens_out={name: said.written for name, said in test.items()},
-            training_tokens=training.get("tokens"), peak_memory_bytes=training.get("peak_memory_bytes"),
+            training_tokens=training.get("tokens"), training_cards=training.get("cards", 1),
+            peak_memory_bytes=training.get("peak_memory_bytes"),
             device=memory.device().kind,
         ),
         "options": trial.options.as_json()

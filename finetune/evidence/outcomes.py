@@ -54,7 +54,7 @@ def training(run: Run) -> dict:
         "seconds", "tokens", "tokens_per_second", "peak_memory_bytes", "estimated_memory_bytes", "rows", "epochs",
         "best_step", "stopped_early",
     )  # fmt: skip
-    return {name: said.get(name) for name in names}
+    return {name: said.get(name) for name in names} | {"cards": said.get("cards", 1)}
 
 
 def system(

@@ -57,8 +57,11 @@ def _wait(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def price(root: Path, device: str) -> tuple[float, str]:
+def price(root: Path, device: str, cards: int = 1) -> tuple[float, str]:
     """Price of a second of work on this machine, in dollars, and how it comes about.
+
+    Args:
+        cards: GPUs that work at the same time: the price is that of one.
 
     A file of prices that is damaged is passed over here: the comparison tells of it.
     """
@@ -67,7 +70,8 @@ def price(root: Path, device: str) -> tuple[float, str]:
     except FinetuneError:
         prices = Prices.shipped()
     machine = prices.machine_for(device)
-    return machine.second(prices.electricity.per_kwh), _named(machine, prices.electricity.per_kwh)
+    named = _named(machine, prices.electricity.per_kwh)
+    return cards * machine.second(prices.electricity.per_kwh), f"{cards} × {named}" if cards > 1 else named
 
 
 def _named(machine: Machine, per_kwh: float) -> str:

@@ -58,8 +58,8 @@ class Forecast:
         """In words, with what to do."""
         low, high = (100 * end for end in self.interval)
         said = (
-            f"Twice the rows ({self.rows:,}) would probably bring {100 * self.gain:+.0f} points on the validation rows "
-            f"(95% interval {low:+.0f} to {high:+.0f}), if the curve goes on as it went"
+            f"Twice the rows ({self.rows:,}) would probably bring {100 * self.gain:+z.0f} points on the validation rows "
+            f"(95% interval {low:+z.0f} to {high:+z.0f}), if the curve goes on as it went"
         )
         if self.interval[0] >= WORTHWHILE:
             return f"{said}: more rows are worth the work."

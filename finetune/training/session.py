@@ -127,7 +127,7 @@ def train_run(
             )
             return False
     plan = several.spread(plan, cards)
-    per_second, named = expected.price(run.root, device.kind)
+    per_second, named = expected.price(run.root, device.kind, max(1, len(plan.cards)))
     forward = expected.timed_pass(loaded[0], rows, plan, pad)
 
     def attempt(plan: Plan, checkpoint: Path | None) -> Trained:
@@ -171,7 +171,7 @@ def train_run(
     )
     if recipe.curve == "yes":
         curve.conclude(points, run.events()[0], len(rows), len(validation), emit, recipe.seed)
-    emit("finished", phase="train", **trained.as_json())
+    emit("finished", phase="train", **trained.as_json(), cards=max(1, len(plan.cards)))
     return True
 
 

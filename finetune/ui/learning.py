@@ -16,13 +16,12 @@ def table(points: Sequence[Mapping], forecast: Mapping | None) -> str:
     """
     if not points:
         return ""
-    lines = [_line(f"{point['rows']:,}", point["score"], f"{point['loss']:.3f}") for point in points]
+    lines = [_line(f"{point['rows']:,}", f"{point['score']:.1%}", f"{point['loss']:.3f}") for point in points]
     said = '<p class="quiet">The other parts, and all rows, are still to come.</p>'
     if forecast:
         low, high = (100 * (forecast["score"] - forecast["gain"] + end) for end in forecast["interval"])
-        lines.append(
-            _line(f"{forecast['rows']:,} (expected)", forecast["score"], f"{low:.0f}% to {high:.0f}%", "expected")
-        )
+        score = f"{forecast['score']:.1%} ({low:.0f} to {high:.0f})"
+        lines.append(_line(f"{forecast['rows']:,} (expected)", score, "", "expected"))
         said = f"<p>{escape(forecast['text'])}</p>"
     return (
         f'<h3>With more rows</h3>{said}<div class="scroll"><table class="learning"><thead><tr><th>training rows</th>'
@@ -30,5 +29,5 @@ def table(points: Sequence[Mapping], forecast: Mapping | None) -> str:
     )
 
 
-def _line(rows: str, score: float, beside: str, kind: str = "") -> str:
-    return f'<tr class="{kind}"><th scope="row">{rows}</th><td>{score:.1%}</td><td>{beside}</td></tr>'
+def _line(rows: str, score: str, loss: str, kind: str = "") -> str:
+    return f'<tr class="{kind}"><th scope="row">{rows}</th><td>{score}</td><td>{loss}</td></tr>'

@@ -155,7 +155,7 @@ def figures(found: dict) -> str:
     return (
         f"{100 * found['score']:.1f}% on {found['rows']:,} new rows (95% interval {100 * low:.1f} to {100 * high:.1f}), "
         f"{100 * found['own_score']:.1f}% on {found['own_rows']:,} test rows ({100 * own_low:.1f} to {100 * own_high:.1f}); "
-        f"difference {100 * found['difference']:+.1f} points ({100 * worst:+.1f} to {100 * best:+.1f}), {p}."
+        f"difference {100 * found['difference']:+z.1f} points ({100 * worst:+z.1f} to {100 * best:+z.1f}), {p}."
     )
 
 

@@ -27,6 +27,7 @@ def measured(
     tokens_in: Mapping[str, int] | None = None,
     tokens_out: Mapping[str, int] | None = None,
     training_tokens: int | None = None,
+    training_cards: int = 1,
     peak_memory_bytes: int | None = None,
     device: str | None = None,
 ) -> dict:
@@ -39,6 +40,7 @@ def measured(
         tokens: system → tokens read and written for all of them; 0 for a system without a language model. `tokens_in`
             are those read, `tokens_out` those written.
         training_tokens: that training read, every pass counted.
+        training_cards: GPUs that trained at the same time; each is paid for.
         device: "cpu" or "cuda", where all this was measured.
     """
     if rows < 1:
@@ -46,6 +48,7 @@ def measured(
     cost: dict[str, Any] = {
         "training_seconds": training_seconds,
         "training_tokens": training_tokens,
+        "training_cards": training_cards,
         "peak_memory_bytes": peak_memory_bytes,
         "device": device,
         "tokens_per_request": {system: total / rows for system, total in tokens.items()},
@@ -79,7 +82,11 @@ def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, aga
     machine = prices.machine_for(cost.get("device"))
     second = machine.second(prices.electricity.per_kwh)
     seconds = cost["seconds_per_request"]
-    training = None if cost.get("training_seconds") is None else cost["training_seconds"] * second
+    training = (
+        None
+        if cost.get("training_seconds") is None
+        else cost["training_seconds"] * cost.get("training_cards", 1) * second
+    )
     tuned = seconds[FINE_TUNED] * second if FINE_TUNED in seconds else None
     systems: dict[str, dict] = {}
     for name, taken in seconds.items():

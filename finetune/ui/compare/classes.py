@@ -51,7 +51,7 @@ def _table(found: dict[str, dict]) -> str:
     lines = []
     for entry in sorted(found[FINE_TUNED]["classes"], key=lambda one: one["f1"])[:LISTED]:
         before = base.get(entry["label"])
-        gain = f"{100 * (entry['f1'] - before['f1']):+.0f}" if before else ""
+        gain = f"{100 * (entry['f1'] - before['f1']):+z.0f}" if before else ""
         cells = [f"{entry['rows']:,}", *(f"{100 * entry[name]:.0f}%" for name in ("precision", "recall", "f1"))]
         cells += [f"{100 * before['f1']:.0f}%" if before else "–", gain]
         told = "".join(f'<td class="n">{cell}</td>' for cell in cells)

@@ -21,7 +21,7 @@ def told(comparison: dict) -> str:
         said = f"<p>On general text the model is {word} sure of the next word than before the training.</p>"
     measured = (
         f"Loss on general text {found['loss_before']:.3f} before, {found['loss_after']:.3f} after "
-        f"({found['difference']:+.3f} nats a token), over {found['tokens']:,} tokens."
+        f"({found['difference']:+z.3f} nats a token), over {found['tokens']:,} tokens."
     )
     return (
         f"<h3>What it forgot</h3>{said}{_prompts(found)}"

@@ -157,7 +157,7 @@ def _pair(pair: dict, strongest: bool) -> str:
     low, high = pair["interval"]
     p = "under 0.0001" if pair["p_value"] < 0.0001 else f"{pair['p_value']:.2g}"
     cells = [f"{pair[name]:,}" for name in ("wins", "losses", "ties")]
-    cells += [f"{100 * pair['difference']:+.1f} points", f"{100 * low:+.1f} to {100 * high:+.1f}", p]
+    cells += [f"{100 * pair['difference']:+z.1f} points", f"{100 * low:+z.1f} to {100 * high:+z.1f}", p]
     mark = " <em>strongest</em>" if strongest else ""
     told = "".join(f'<td class="n">{cell}</td>' for cell in cells)
     return f'<tr><th scope="row">{escape(SHORT.get(pair["against"], pair["against"]))}{mark}</th>{told}</tr>'
@@ -193,9 +193,7 @@ def speed(comparison: dict) -> str:
     if not found:
         return ""
     base, tuned = found["base"], found["fine_tuned"]
-    return (
-        f"<p>Writing: base {base:,.1f} tokens a second, fine-tuned {tuned:,.1f} ({100 * (tuned / base - 1):+.0f}%).</p>"
-    )
+    return f"<p>Writing: base {base:,.1f} tokens a second, fine-tuned {tuned:,.1f} ({100 * (tuned / base - 1):+z.0f}%).</p>"
 
 
 def training(comparison: dict) -> str:

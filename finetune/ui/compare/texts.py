@@ -37,8 +37,8 @@ def _reference(found: dict | None) -> str:
     return (
         f"<p>The fine-tuned model holds the expected answers for {word} than the base does{sure}.</p>"
         f"<details><summary>the numbers</summary><p>Mean log-likelihood of a token of the expected answer: base "
-        f"{found['base']:.2f}, fine-tuned {found['fine_tuned']:.2f}, difference {found['difference']:+.2f} (95% interval "
-        f"{low:+.2f} to {high:+.2f}, p {found['p_value']:.2g}).</p></details>"
+        f"{found['base']:.2f}, fine-tuned {found['fine_tuned']:.2f}, difference {found['difference']:+z.2f} (95% interval "
+        f"{low:+z.2f} to {high:+z.2f}, p {found['p_value']:.2g}).</p></details>"
     )
 
 

@@ -131,8 +131,8 @@ def texts(comparison: dict) -> Iterator[Block]:
         low, high = found["interval"]
         yield Text(
             f"How likely each finds the expected answer, as mean log-likelihood of a token: base {found['base']:.3f}, "
-            f"fine-tuned {found['fine_tuned']:.3f}, difference {found['difference']:+.3f} (95% interval {low:+.3f} to "
-            f"{high:+.3f}, p {p_value(found['p_value'])})."
+            f"fine-tuned {found['fine_tuned']:.3f}, difference {found['difference']:+z.3f} (95% interval {low:+z.3f} to "
+            f"{high:+z.3f}, p {p_value(found['p_value'])})."
         )
 
 

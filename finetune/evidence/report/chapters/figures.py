@@ -30,11 +30,11 @@ def interval(ends: Sequence[float] | None) -> str:
 
 
 def points(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:+.1f}"
+    return "–" if share is None else f"{100 * share:+z.1f}"
 
 
 def points_interval(ends: Sequence[float]) -> str:
-    return f"{100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}"
+    return f"{100 * ends[0]:+z.1f} to {100 * ends[1]:+z.1f}"
 
 
 def p_value(value: float | None) -> str:

@@ -146,7 +146,7 @@ def forgetting(comparison: dict) -> Iterator[Block]:
     before, after = found["loss_before"], found["loss_after"]
     yield Text(
         f"Loss on general text ({found.get('tokens', 0):,} tokens): {before:.3f} before, {after:.3f} after "
-        f"({after - before:+.3f}). Higher is worse."
+        f"({after - before:+z.3f}). Higher is worse."
     )
     lost = [one for one in found.get("prompts", ()) if one["passed_before"] and not one["passed_after"]]
     if lost:
@@ -176,12 +176,15 @@ def cost(comparison: dict) -> Iterator[Block]:
     yield Table(("a request", "tokens in", "tokens out", "seconds, many at once", "seconds, alone"), rows)
     facts = []
     if cost.get("training_seconds") is not None:
-        facts.append(("training", f"{cost['training_seconds']:,.0f} seconds"))
+        cards = cost.get("training_cards", 1)
+        facts.append(
+            ("training", f"{cost['training_seconds']:,.0f} seconds" + (f" on {cards} GPUs" if cards > 1 else ""))
+        )
     if cost.get("training_tokens"):
         facts.append(("tokens trained on", f"{cost['training_tokens']:,}"))
     if cost.get("peak_memory_bytes"):
         facts.append(("memory at most", f"{cost['peak_memory_bytes'] / 1024**3:.1f} GiB"))
     if speed := comparison.get("speed"):
         told = f"base {speed['base']:,.1f}, fine-tuned {speed['fine_tuned']:,.1f} tokens a second"
-        facts.append(("speed of writing", f"{told} ({100 * (speed['fine_tuned'] / speed['base'] - 1):+.0f}%)"))
+        facts.append(("speed of writing", f"{told} ({100 * (speed['fine_tuned'] / speed['base'] - 1):+z.0f}%)"))
     yield Facts(facts)
