@@ -31,7 +31,9 @@ def trained(tmp_path_factory):
     home = tmp_path_factory.mktemp("real")
     lines = [json.dumps({"question": request, "answer": shelf}) for request, shelf in rows]
     (home / "shop.jsonl").write_text("\n".join(lines))
-    recipe = Recipe.from_preset("pilot", rows=64, epochs=4.0, max_minutes=0.0, validation_share=0.2, test_share=0.25)
+    recipe = Recipe.from_preset(
+        "pilot", rows=64, epochs=3.0, max_minutes=0.0, validation_share=0.2, test_share=0.25, compare_rows=60
+    )
     return jobs.train(home / "shop.jsonl", recipe=recipe, root=home)
 
 

@@ -3,6 +3,7 @@
     pip install trl
     python tests/benchmarks/training.py FILE [--rows 600] [--rounds 5] [--steps 6]     tokens/s and peak memory
     python tests/benchmarks/training.py FILE --loss                                     one pass, then the validation loss
+    python tests/benchmarks/training.py FILE --profile                                  where the time of our step goes
 
 Each measurement is a process of its own; the systems take turns, so that a machine that slows down slows all of them. All
 have the same base in NF4, the same LoRA, rows, tokens a step, learning rate and schedule, and the loss on the answers
@@ -99,6 +100,62 @@ def measured(options: argparse.Namespace) -> dict:
     return told
 
 
+# Parts of a step, by what the names of the profiler's operations begin with.
+PARTS = {
+    "products of matrices": ("aten::mm", "aten::addmm", "aten::bmm", "aten::addbmm", "aten::baddbmm"),
+    "attention": ("aten::_scaled_dot_product", "aten::_flash_attention"),
+    "unpacking 4 bits": ("bitsandbytes::",),
+    "copies": ("aten::copy_", "aten::clone", "aten::cat", "aten::index", "aten::gather"),
+}
+
+
+def profiled(options: argparse.Namespace) -> None:
+    """Prints where the processor's time goes in the steps after the first, and the speed that the products alone allow."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+
+    from finetune.model import base, memory
+
+    prompt, rows, _, folder = prepared(options)
+    device = memory.device()
+    dtype = base.precision(device.kind)[0]
+    clock = Clock()
+    with tempfile.TemporaryDirectory() as place, profile(activities=[ProfilerActivity.CPU]) as seen:
+        _, tokens, first = _ours(options, prompt, rows, folder, device, dtype, options.steps + 1, clock, Path(place))
+    spent = dict.fromkeys([*PARTS, "the rest"], 0.0)
+    products = 0
+    for event in seen.key_averages():
+        part = next((part for part, names in PARTS.items() if event.key.startswith(names)), "the rest")
+        spent[part] += event.self_cpu_time_total
+        products += event.count if part == "products of matrices" else 0
+    for part, time_ in sorted(spent.items(), key=lambda one: -one[1]):
+        print(f"{part:24} {time_ / sum(spent.values()):6.1%}")
+    # The first pass computes values, the backward one the gradients of inputs: two products with each frozen weight.
+    shape = memory.shape_of(str(folder))
+    rate = _product_rate(torch, shape.hidden, shape.intermediate, dtype, device.kind)
+    seconds = (clock.ends[-1] - clock.ends[0]) / options.steps
+    flops = 4 * shape.linear_parameters * (tokens - first) / options.steps
+    print(f"{(tokens - first) / options.steps / seconds:.0f} tokens/s under the profiler, {products} products in all")
+    print(
+        f"{rate / 1e9:.0f} GFLOP/s in a product of its sizes: {(tokens - first) / options.steps / (flops / rate):.0f} tokens/s, "
+        "were there nothing but the products with the base and every token computed"
+    )
+
+
+def _product_rate(torch: Any, width: int, inner: int, dtype: str, kind: str) -> float:
+    """FLOP/s of the product that a step has most of: rows of a micro-batch by the weight of a gated layer."""
+    left = torch.randn(1024, width, device=kind, dtype=getattr(torch, dtype))
+    right = torch.randn(inner, width, device=kind, dtype=getattr(torch, dtype))
+    best = float("inf")
+    for _ in range(30):
+        began = time.perf_counter()
+        torch.nn.functional.linear(left, right)
+        if kind == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - began)
+    return 2 * 1024 * width * inner / best
+
+
 def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> tuple[Any, int, int]:
     from finetune.model.base import load_model
     from finetune.model.memory import estimate, shape_of
@@ -110,7 +167,8 @@ def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> 
     longest = max(len(row) for row in rows)
     plan = make_plan(
         recipe, device=device, dtype=(dtype, ""), shape=shape_of(str(folder)), model_type=model.config.model_type,
-        estimate=estimate(shape_of(str(folder)), recipe, device, longest), train_rows=len(rows), validation_rows=1, longest=longest,
+        estimate=estimate(shape_of(str(folder)), recipe, device, longest), train_rows=len(rows), validation_rows=1,
+        longest=longest,
     )  # fmt: skip
     plan = dataclasses.replace(plan, steps=steps, steps_per_look=10**6)
     kept: dict[str, Any] = {"tokens": []}
@@ -215,10 +273,14 @@ def main() -> None:
     parser.add_argument(
         "--loss", action="store_true", help="a whole pass over the rows, and the validation loss after it"
     )
+    parser.add_argument("--profile", action="store_true", help="where the time of our step goes; measures nothing else")
     parser.add_argument("--child", choices=SYSTEMS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(measured(options)))
+        return
+    if options.profile:
+        profiled(options)
         return
     found: dict[str, list[dict]] = {system: [] for system in options.systems}
     for turn in range(1 if options.loss else options.rounds):
