@@ -3,7 +3,8 @@
     python tests/benchmarks/memory.py [--only N …]      about half a minute a setting on 2 cores
 
 Each setting is a process of its own that trains two steps of rows of one length, with random tokens, and looks once at
-as many rows. The base is the default one; other sizes are models with random weights and the shape of the gallery's.
+as many rows; what rows of other lengths leave behind is not in it. The base is the default one; other sizes are models
+with random weights and the shape of the gallery's.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def measured(setting: Setting) -> dict:
         need = dataclasses.replace(need, checkpointing=setting.checkpointing, micro_batch=setting.rows)
         parts = memory.parts(
             shape, recipe, device,
-            memory.Pass(setting.rows, setting.tokens, setting.shared, setting.scored), setting.checkpointing,
+            memory.Pass(setting.rows, setting.tokens, setting.shared, setting.scored, alike=True), setting.checkpointing,
         )  # fmt: skip
         plan = make_plan(
             recipe, device=device, dtype=(dtype, ""), shape=memory.shape_of(str(folder)), model_type="llama",

@@ -110,7 +110,7 @@ PARTS = {
 
 
 def profiled(options: argparse.Namespace) -> None:
-    """Prints where the processor's time goes in the steps after the first, and the speed that the products alone allow."""
+    """Prints where the processor's time goes, rehearsal included, and the speed that the products alone allow."""
     import torch
     from torch.profiler import ProfilerActivity, profile
 
