@@ -83,7 +83,7 @@ def test_a_run_from_file_to_verdict(make):
         assert 0 <= low <= system["score"] <= high <= 1
     assert set(comparison["training"]) == {
         "seconds", "tokens", "tokens_per_second", "peak_memory_bytes", "estimated_memory_bytes", "rows", "epochs",
-        "best_step", "stopped_early",
+        "best_step", "stopped_early", "cards",
     }  # fmt: skip
     assert comparison["test_rows"] == len(run.outputs()) == len(run.examples("test"))
     # The tokens counted are those of the rows, passes over them multiplied.
