@@ -106,7 +106,7 @@ def measured(setting: Setting) -> dict:
             memory.Pass(setting.rows, setting.tokens, setting.shared, setting.scored, alike=True), setting.checkpointing,
         )  # fmt: skip
         plan = make_plan(
-            recipe, device=device, dtype=(dtype, ""), shape=memory.shape_of(str(folder)), model_type="llama",
+            recipe, device=device, dtype=(dtype, ""), shape=shape, model_type="llama",
             estimate=need, train_rows=len(rows), validation_rows=8, longest=setting.tokens,
         )  # fmt: skip
         plan = dataclasses.replace(plan, steps=2, steps_per_look=2)

@@ -134,10 +134,10 @@ def profiled(options: argparse.Namespace) -> None:
     shape = memory.shape_of(str(folder))
     rate = _product_rate(torch, shape.hidden, shape.intermediate, dtype, device.kind)
     seconds = (clock.ends[-1] - clock.ends[0]) / options.steps
-    flops = 4 * shape.linear_parameters * (tokens - first) / options.steps
-    print(f"{(tokens - first) / options.steps / seconds:.0f} tokens/s under the profiler, {products} products in all")
+    each = (tokens - first) / options.steps
+    print(f"{each / seconds:.0f} tokens/s under the profiler, {products} products in all")
     print(
-        f"{rate / 1e9:.0f} GFLOP/s in a product of its sizes: {(tokens - first) / options.steps / (flops / rate):.0f} tokens/s, "
+        f"{rate / 1e9:.0f} GFLOP/s in a product of its sizes: {rate / (4 * shape.linear_parameters):.0f} tokens/s, "
         "were there nothing but the products with the base and every token computed"
     )
 
@@ -164,11 +164,10 @@ def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> 
 
     recipe = _recipe(options)
     model = load_model(folder, kind=device.kind, dtype=dtype, quantisation="nf4", trains=True)
-    longest = max(len(row) for row in rows)
+    longest, shape = max(len(row) for row in rows), shape_of(str(folder))
     plan = make_plan(
-        recipe, device=device, dtype=(dtype, ""), shape=shape_of(str(folder)), model_type=model.config.model_type,
-        estimate=estimate(shape_of(str(folder)), recipe, device, longest), train_rows=len(rows), validation_rows=1,
-        longest=longest,
+        recipe, device=device, dtype=(dtype, ""), shape=shape, model_type=model.config.model_type,
+        estimate=estimate(shape, recipe, device, longest), train_rows=len(rows), validation_rows=1, longest=longest,
     )  # fmt: skip
     plan = dataclasses.replace(plan, steps=steps, steps_per_look=10**6)
     kept: dict[str, Any] = {"tokens": []}

@@ -82,11 +82,8 @@ def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, aga
     machine = prices.machine_for(cost.get("device"))
     second = machine.second(prices.electricity.per_kwh)
     seconds = cost["seconds_per_request"]
-    training = (
-        None
-        if cost.get("training_seconds") is None
-        else cost["training_seconds"] * cost.get("training_cards", 1) * second
-    )
+    trained = cost.get("training_seconds")
+    training = None if trained is None else trained * cost.get("training_cards", 1) * second
     tuned = seconds[FINE_TUNED] * second if FINE_TUNED in seconds else None
     systems: dict[str, dict] = {}
     for name, taken in seconds.items():
