@@ -91,8 +91,10 @@ def train_run(
         emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
         return model
 
+    # A run that ended between a retreat to 4 bits and the plan that follows it has the retreat alone in its events.
+    changes = recover.Changes.told(run.events()[0]) if resume else recover.Changes()
     # Handed over to the first attempt: a name that stayed here would keep the model beside that of a second one.
-    loaded = [load(recipe.quantisation)]
+    loaded = [load(changes.quantisation or recipe.quantisation)]
     plan = make_plan(
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=loaded[0].config.model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
@@ -148,7 +150,6 @@ def train_run(
                 per_second=per_second, beside=beside,
             )  # fmt: skip
 
-    changes = recover.Changes.told(run.events()[0]) if resume else recover.Changes()
     trained = recover.carry_through(
         attempt, plan, changes, run.checkpoints, emit, resume=resume, may_pack=asked.quantisation == AUTO
     )
