@@ -132,6 +132,28 @@ def test_a_resumed_run_keeps_what_was_changed(make, breaking):
     ]
 
 
+def test_a_run_resumed_after_a_retreat_to_4_bits_loads_its_base_in_4_bits_and_nothing_else(make, breaking, monkeypatch):
+    run, loaded = make(quantisation="auto"), []
+    load = session.base.load_model
+
+    def loads(*args, quantisation, **kwargs):
+        loaded.append(quantisation)
+        return load(*args, quantisation=quantisation, **kwargs)
+
+    monkeypatch.setattr(session.base, "load_model", loads)
+    # From 8 rows a pass to one, then checkpointing, then 4 bits.
+    breaking([10] * 5, lambda: MemoryError())
+    assert not trained(run, lambda: len(told(run, "progress")) >= 12)
+    assert loaded[0] == "none" and loaded[-1] == "nf4"
+    assert recover.Changes.told(run.events()[0]) == recover.Changes(1, True, "nf4")
+    loaded.clear()
+    assert trained(run, resume=True)
+    assert loaded == ["nf4"] and max(losses(run)) == 21
+    assert [choice["value"] for choice in told(run, "plan")[-1]["choices"] if choice["name"] == "quantisation"] == [
+        "nf4"
+    ]
+
+
 def test_checkpoints_after_the_damage_are_not_gone_back_to(tmp_path):
     for step in (4, 8, 12):
         folder = tmp_path / f"checkpoint-{step}"
