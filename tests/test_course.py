@@ -42,18 +42,29 @@ def story(tmp_path) -> Story:
 
 def test_scores_and_answers_by_step_the_later_word_holds(story):
     assert story.course() == ([(0, 0.25), (5, 0.75), (10, 0.8)], [(0, 0.2), (5, 0.7), (10, 0.9)])
-    assert [(step, found[0]["answer"]) for step, found in story.answers()] == [(0, HOSTILE), (5, "delivery")]
+    assert story.answers()[-1] == (10, [])
+    assert [(step, found[0]["answer"]) for step, found in story.answers()[:-1]] == [(0, HOSTILE), (5, "delivery")]
     frame = charts.scores(*story.course())
     assert list(frame.columns) == ["step", "right", "curve"]
     assert frame[frame.curve == "validation"]["right"].tolist() == [25.0, 75.0, 80.0]
     assert "step 5: validation loss 2.000; 75% of the labels right" in "\n".join(story.log)
 
 
+def test_a_curve_is_in_the_chart_before_it_has_points_and_a_chart_is_shown_once_it_has_two():
+    """Gradio's chart never draws a curve that is not among those of its first value."""
+    frame = charts.losses([], [(0, 3.0), (5, 2.0)])
+    assert frame.groupby("curve")["loss"].count().to_dict() == {"training": 0, "validation": 2}
+    frame = charts.losses([(1, 3.0), (2, 2.5)], [(0, 3.0)])
+    assert frame.groupby("curve")["loss"].count().to_dict() == {"training": 2, "validation": 1}
+    assert [charts.drawn(charts.losses([], points)) for points in ([], [(0, 3.0)], [(0, 3.0), (5, 2.0)])] == [0, 0, 1]
+
+
 def test_the_table_of_answers_marks_what_is_right_and_runs_no_code(story):
     shown = sampled.table(story.answers())
     assert shown.count("✓") == 1 and "before" in shown and "step 5" in shown
+    assert "1 look did not ask, to save time." in shown and "not shown" not in shown
     assert "<img" not in shown and "&lt;img" in shown
-    assert sampled.table([]) == ""
+    assert sampled.table([]) == sampled.table([(0, []), (5, [])]) == ""
 
 
 def test_of_many_looks_the_first_and_the_latest_are_shown():

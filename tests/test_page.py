@@ -401,6 +401,8 @@ def test_a_reload_in_the_middle_loses_no_line_and_stop_keeps_what_was_learned(
 ) -> None:
     run_id = start(page, small_csv, epochs=40, batch_size=1, patience=100)
     expect(page.locator("#progress")).to_contain_text("loss", timeout=SLOW)
+    # A page that is there from the beginning sees both curves, although there was no loss of a training step at first.
+    expect(page.locator("#curves .mark-line path")).to_have_count(2, timeout=SLOW)
     before = shown_log(page)
     page.reload()
     expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true", timeout=30_000)

@@ -87,13 +87,29 @@ def losses(training: Sequence[tuple[int, float]], validation: Sequence[tuple[int
         stretch = -(-len(points) // POINTS)
         groups = [points[start : start + stretch] for start in range(0, len(points), stretch)]
         points = [(group[-1][0], sum(loss for _, loss in group) / len(group)) for group in groups]
-    records = [{"step": step, "loss": loss, "curve": "training"} for step, loss in points]
-    records += [{"step": step, "loss": loss, "curve": "validation"} for step, loss in validation]
-    return pandas.DataFrame(records, columns=["step", "loss", "curve"])
+    return _curves("loss", {"training": points, "validation": validation})
 
 
 def scores(validation: Sequence[tuple[int, float]], learned: Sequence[tuple[int, float]]) -> pandas.DataFrame:
     """Columns `step`, `right` in percent, `curve`: of the validation rows, and of rows that were trained on."""
-    records = [{"step": step, "right": 100 * share, "curve": "trained on"} for step, share in learned]
-    records += [{"step": step, "right": 100 * share, "curve": "validation"} for step, share in validation]
-    return pandas.DataFrame(records, columns=["step", "right", "curve"])
+    parts = {"trained on": learned, "validation": validation}
+    return _curves("right", {name: [(step, 100 * share) for step, share in part] for name, part in parts.items()})
+
+
+def _curves(value: str, parts: dict[str, Sequence[tuple[int, float]]]) -> pandas.DataFrame:
+    """Points by step as columns `step`, `value`, `curve`; empty where no curve has any.
+
+    A curve without points has one without a value: the chart draws no curve that it did not know when it first appeared.
+    """
+    first = min((points[0][0] for points in parts.values() if points), default=None)
+    records = [
+        {"step": step, value: number, "curve": name}
+        for name, points in parts.items()
+        for step, number in points or ([] if first is None else [(first, None)])
+    ]
+    return pandas.DataFrame(records, columns=["step", value, "curve"])
+
+
+def drawn(curves: pandas.DataFrame) -> bool:
+    """Whether there is a curve to see: a single point says nothing, and its axes are but noise."""
+    return not curves.empty and curves.dropna().groupby("curve").size().max() > 1

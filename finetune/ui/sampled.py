@@ -15,8 +15,9 @@ def table(looks: Sequence[tuple[int, list[dict]]]) -> str:
     """HTML of the sampled answers.
 
     Args:
-        looks: step and answers, ascending; each answer with row, prompt, expected and answer.
+        looks: step and answers, ascending; each answer with row, prompt, expected and answer. None where a look did not ask.
     """
+    unasked, looks = sum(1 for _, answers in looks if not answers), [look for look in looks if look[1]]
     if not looks:
         return ""
     shown = list(looks) if len(looks) <= LOOKS else [looks[0], *looks[1 - LOOKS :]]
@@ -33,9 +34,11 @@ def table(looks: Sequence[tuple[int, list[dict]]]) -> str:
         lines.append(f'<tr><th scope="row">{"before" if step == 0 else f"step {step:,}"}</th>{cells}</tr>')
     between = len(looks) - len(shown)
     hidden = f"{between:,} {plural('look', 'looks', between)} after the first {plural('is', 'are', between)} not shown."
-    left_out = f'<p class="quiet">{hidden}</p>' if between else ""
+    skipped = f"{unasked:,} {plural('look', 'looks', unasked)} did not ask, to save time."
+    said = " ".join(text for text, number in ((hidden, between), (skipped, unasked)) if number)
+    left_out = f'<p class="quiet">{said}</p>' if said else ""
     return (
-        "<h3>The same rows, answered at every look</h3>"
+        "<h3>The same rows, answered while it learns</h3>"
         f'<div class="scroll"><table class="sampled"><thead><tr><th></th>{head}</tr></thead>'
         f"<tbody>{''.join(lines)}</tbody></table></div>{left_out}"
     )

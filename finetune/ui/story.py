@@ -23,7 +23,7 @@ class Story:
         training, validation: loss by step. A resumed run writes its steps again, and the later word holds.
         metric: what the scores count, "accuracy" or "token_accuracy"; "" before the first look.
         scores, learned: share that is right by step, of validation rows and of rows that were trained on.
-        samples: answers by step, each a list of row, prompt, expected and answer.
+        samples: answers by step, each a list of row, prompt, expected and answer; empty where a look did not ask.
         expected_seconds: what the training was thought to take, None where it was not said.
         price: of what machine the cost is that the steps tell; "" where it was not said.
         choices: what the program chose itself, each a dict of name, value and reason.
@@ -113,8 +113,7 @@ class Story:
         for points, name in ((self.scores, "score"), (self.learned, "train_score")):
             if event.get(name) is not None:
                 points[step] = event[name]
-        if event.get("sampled"):
-            self.samples[step] = event["sampled"]
+        self.samples[step] = event.get("sampled") or self.samples.get(step, [])
 
 
 def story_of(run_id: str, root: Path) -> Story:

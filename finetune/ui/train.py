@@ -86,9 +86,9 @@ class Train:
             self.live: gr.Column(visible=True),
             self.outcome: gr.HTML(said := outcome(story, found), visible=bool(said)),
             self.bar: bar(story, found),
-            self.curves: gr.LinePlot(losses, visible=not losses.empty),
+            self.curves: gr.LinePlot(losses, visible=charts.drawn(losses)),
             self.scores: gr.LinePlot(
-                scores, visible=not scores.empty, y_title=f"% {MEASURES.get(story.metric, 'right')}"
+                scores, visible=charts.drawn(scores), y_title=f"% {MEASURES.get(story.metric, 'right')}"
             ),
             self.sampled: gr.HTML(answers, visible=bool(answers)),
             self.choices: choices_list(story.choices),
