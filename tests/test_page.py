@@ -352,6 +352,13 @@ def start(page: Page, path: Path, **settings: object) -> str:
     return page.url.split("run=")[1].split("&")[0]
 
 
+# The log is longer than its box, which shows the end of it.
+FOLLOWS = """() => {
+  const log = document.querySelector("#log textarea");
+  return log.scrollHeight > log.clientHeight + 40 && log.scrollTop + log.clientHeight > log.scrollHeight - 2;
+}"""
+
+
 def shown_log(page: Page) -> list[str]:
     return page.locator("#log textarea").input_value().splitlines()
 
@@ -403,6 +410,7 @@ def test_a_reload_in_the_middle_loses_no_line_and_stop_keeps_what_was_learned(
     expect(page.locator("#progress")).to_contain_text("loss", timeout=SLOW)
     # A page that is there from the beginning sees both curves, although there was no loss of a training step at first.
     expect(page.locator("#curves .mark-line path")).to_have_count(2, timeout=SLOW)
+    page.wait_for_function(FOLLOWS, timeout=SLOW)
     before = shown_log(page)
     page.reload()
     expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true", timeout=30_000)

@@ -32,7 +32,7 @@ ADDRESS = """
 }
 """
 
-# The box follows by itself while it is seen; one that was filled while hidden stands at its beginning.
+# One that was filled while hidden stands at its beginning.
 LOG_END = """
 () => setTimeout(() => {
   const log = document.querySelector('#log textarea');

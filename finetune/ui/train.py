@@ -28,6 +28,16 @@ NO_TRAINING = (
     "here; to train, duplicate the Space and choose a GPU or the free CPU for it."
 )
 
+# The box's own autoscroll stays where it is from the first line on that does not fit. Who has scrolled up is left there.
+FOLLOW = """
+() => requestAnimationFrame(() => {
+  const log = document.querySelector('#log textarea');
+  if (!log) return;
+  if (log.scrollTop + log.clientHeight > (log.dataset.end ?? 0) - 40) log.scrollTop = log.scrollHeight;
+  log.dataset.end = log.scrollHeight;
+})
+"""
+
 
 @dataclass(frozen=True)
 class Train:
@@ -248,7 +258,7 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
             )  # fmt: skip
         answers = gr.HTML(visible=False, elem_id="sampled")
         log = gr.Textbox(
-            label="Log", lines=10, max_lines=10, interactive=False, autoscroll=True, buttons=["copy"],
+            label="Log", lines=10, max_lines=10, interactive=False, autoscroll=False, buttons=["copy"],
             elem_id="log", elem_classes="mono",
         )  # fmt: skip
         paused = gr.Checkbox(label="pause the log", container=False, elem_id="pause")
@@ -270,5 +280,6 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
     start.click(quietly(tab.begin), [data, *tab.fields()], [notice, run, form], **private)
     stop.click(quietly(tab.end), [run], [notice, stop], **private)
     resume.click(quietly(tab.go_on), [run], [notice, resume], **private)
+    log.change(None, None, None, js=FOLLOW, api_visibility="private")
     raw.expand(tab.raw_log, [run], [raw_text], **private)
     return tab
