@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from compared import HOSTILE, make_run
 
+from finetune.model.prompt import Encoded
 from finetune.runs.events import EventLog
 from finetune.runs.store import Status
-from finetune.training.expected import seconds_of, span
+from finetune.training.expected import seconds_of, span, typical
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.ui import charts, sampled
@@ -95,9 +96,21 @@ def test_before_the_first_step_it_says_what_is_expected(story):
     assert "the model is loaded first" in bar(story, Status("running"))
 
 
+def test_the_pass_that_is_timed_is_as_long_as_they_are_on_average():
+    plan = Plan("cpu", "float32", "none", 4, 2, False, 0.01, 50, 10, None, ())
+    rows = [Encoded(number, [1] * 10, [2], 0) for number in range(90)]
+    rows += [Encoded(number, [1] * 210, [2], 0) for number in range(90, 105)]
+    # Of 27 passes the four with the long rows are 20 times as long: no pass is as long as the mean, and a short one nearest.
+    assert {len(row) for row in typical(rows, plan)} == {11}
+    rows = [Encoded(number, [1] * (10 + number**2 // 40), [2], 0) for number in range(104)]
+    (longest,) = {max(map(len, typical(rows, plan)))}
+    mean, middle = sum(map(len, rows)) / len(rows), len(rows[52])
+    assert mean <= longest < mean * 1.25 and longest > 1.1 * middle
+
+
 def test_the_expected_time_follows_steps_passes_and_the_time_box():
     plan = Plan("cpu", "float32", "none", 4, 2, False, 0.01, 50, 10, None, ())
-    assert seconds_of(Recipe(), plan, 0.5) == pytest.approx(1.2 * 4 * 0.5 * 50 * 2)
+    assert seconds_of(Recipe(), plan, 0.5) == pytest.approx(1.2 * 5 * 0.5 * 50 * 2)
     assert seconds_of(Recipe(max_minutes=1.0), plan, 0.5) == 60
     assert [span(seconds) for seconds in (0.2, 40, 250, 9000)] == [
         "about 1 s",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 
 import pytest
 import torch
@@ -139,6 +140,21 @@ def test_the_order_depends_on_seed_and_epoch_alone_and_holds_every_row_once():
         for at in range(0, 496, 8)
     ]
     assert sum(spread) / len(spread) < 6
+
+
+def test_of_many_rows_little_is_padding_and_of_few_a_step_is_made_anew_in_each_epoch():
+    draw = random.Random(0)
+    lengths = [5 + int(draw.expovariate(1 / 12)) for _ in range(9_000)]
+    order = list(LengthGrouped(lengths, 32, seed=3))
+    steps = [order[at : at + 32] for at in range(0, len(order), 32)]
+    padded = sum(len(step) * max(lengths[row] for row in step) for step in steps)
+    assert padded < 1.1 * sum(lengths)
+    sampler, made = LengthGrouped(lengths[:200], 4, seed=3), []
+    for epoch in (0, 1):
+        sampler.set_epoch(epoch)
+        order = list(sampler)
+        made.append({frozenset(order[at : at + 4]) for at in range(0, len(order), 4)})
+    assert not made[0] & made[1]
 
 
 def test_training_learns_keeps_the_best_and_counts_tokens(tiny_model, tmp_path):

@@ -31,8 +31,9 @@ class LengthGrouped(Sampler[int]):
     def __iter__(self):
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        # Sorted within stretches of eight steps: mixed enough to learn from, alike enough to need little padding.
-        stretch = self.step_rows * 8
+        # Sorted within stretches of the rows: the longer they are, the less padding, and the more a step has the same rows
+        # in every epoch. Of Banking77's questions, 32 a step, stretches of 8 steps pad 19%, of 50 steps 4%.
+        stretch = self.step_rows * max(8, min(50, len(order) // (4 * self.step_rows)))
         steps = []
         for start in range(0, len(order), stretch):
             rows = sorted(order[start : start + stretch], key=lambda row: -self.lengths[row])
