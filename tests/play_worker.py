@@ -47,7 +47,6 @@ def main() -> None:
                 log.emit("finished", phase="train")
                 return
             if stopped:
-                log.emit("stopping")
                 time.sleep(0.1)
                 log.emit("stopped", step=step, reason="stopped by the user")
                 if part == "lingers":

@@ -61,8 +61,7 @@ FAILED = ("failed", {"cause": "out_of_memory", "message": "Too large.", "hint": 
         ([QUEUED], "queued", "lost"),
         ([QUEUED, STARTED], "running", "lost"),
         ([STARTED, ("plan", {"choices": []}), STEP, ("evaluated", {"step": 3})], "running", "lost"),
-        ([STARTED, STEP, ("stopping", {}), STEP], "stopping", "lost"),
-        ([STARTED, STEP, ("stopping", {}), STOPPED], "stopped", "stopped"),
+        ([STARTED, STEP, STOPPED], "stopped", "stopped"),
         ([STARTED, STEP, TRAINED], "comparing", "lost"),
         ([STARTED, STEP, TRAINED, COMPARE, ("compared", {"decision": "use_fine_tuned"})], "comparing", "lost"),
         ([STARTED, STEP, TRAINED, COMPARE, COMPARED], "finished", "finished"),
@@ -143,7 +142,7 @@ def test_a_status_of_a_long_run_reads_its_end_alone(run, monkeypatch):
 
 def test_a_last_word_far_from_the_end_is_found(run):
     started(run)
-    say(run, STARTED, STEP, ("stopping", {}), STOPPED, *[("log", {"text": "x" * 1000})] * 100)
+    say(run, STARTED, STEP, STOPPED, *[("log", {"text": "x" * 1000})] * 100)
     assert status(run).state == "stopped"
 
 

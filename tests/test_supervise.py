@@ -94,7 +94,7 @@ def test_a_stop_lets_the_worker_finish_its_step(make):
     at_work(run)
     stop(run, 10)
     assert not alive(run)
-    assert [event["kind"] for event in run.events()[0]][-2:] == ["stopping", "stopped"]
+    assert [event["kind"] for event in run.events()[0]][-2:] == ["progress", "stopped"]
     assert status(run).state == "stopped" and status(run).message == "stopped by the user"
     stop(run, 10)  # a second time does nothing
 

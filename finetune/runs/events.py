@@ -16,7 +16,7 @@ Emit = Callable[..., Any]  # takes the kind of an event and its fields
 KINDS = frozenset(
     {
         *("queued", "started", "plan", "progress", "evaluated", "warning", "log", "checkpoint", "curve", "compared"),
-        *("stopping", "finished", "stopped", "failed"),
+        *("finished", "stopped", "failed"),
     }
 )
 

@@ -81,10 +81,8 @@ def _said(run: Run, phase: str, log: list[dict]) -> Status | None:
             case "started":
                 now = Status(_at_work(event.get("phase", phase)))
             case "progress":
-                state = "stopping" if now and now.state == "stopping" else _at_work(event.get("phase", phase))
-                now = Status(state, event.get("step"), event.get("steps"), event.get("loss"), event.get("eta_seconds"))
-            case "stopping":
-                now = _turned(now, "stopping")
+                at = (event.get("step"), event.get("steps"), event.get("loss"), event.get("eta_seconds"))
+                now = Status(_at_work(event.get("phase", phase)), *at)
             case "finished" if event.get("phase") == "train" and run.record().get("compare", True):
                 now = Status("comparing")  # the same worker goes on to it
             case "finished":

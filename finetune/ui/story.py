@@ -147,8 +147,6 @@ def _line(event: dict) -> str:
         return f"warning: {event.get('text', '')}"
     if kind == "compared":
         return f"compared: {event.get('reason') or str(event.get('decision', '')).replace('_', ' ')}"
-    if kind == "stopping":
-        return "stopping after this step"
     if kind == "stopped":
         return f"stopped at step {event.get('step')}" + (f": {event['reason']}" if event.get("reason") else "")
     if kind == "finished":
