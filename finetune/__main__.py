@@ -60,7 +60,8 @@ def _inspect(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     run = _trained(options, compare=False)
     ended = store.status(run)
-    answer = {"run": str(run.directory), "state": ended.state, "adapter": str(run.adapter)}
+    adapter = str(run.adapter) if run.adapter.exists() else None  # none of a run that was stopped before it began
+    answer = {"run": str(run.directory), "state": ended.state, "adapter": adapter}
     _answer(options, answer | {"training": run.training()}, [f"{ended.state}: {run.directory}"])
 
 
@@ -68,7 +69,9 @@ def _run(options: argparse.Namespace) -> None:
     run = _trained(options, compare=True)
     comparison = run.comparison()
     if comparison is None:
-        raise FinetuneError("The run was stopped before its comparison.", hint=f"`finetune resume {run.id}` goes on.")
+        raise FinetuneError(
+            "The run was stopped before its comparison.", hint=f"`python -m finetune resume {run.directory}` goes on."
+        )
     _answer(options, comparison, comparison_lines(comparison))
 
 
@@ -86,9 +89,8 @@ def _compare(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     from finetune.evidence.later.check import check, check_lines
 
-    data = options.data[0] if len(options.data) == 1 else options.data
     found = check(
-        options.run, data, root=options.root, input=options.input, output=options.output, below=options.below,
+        options.run, _data(options), root=options.root, input=options.input, output=options.output, below=options.below,
         tell=_Progress(),
     )  # fmt: skip
     if found is None:
@@ -116,7 +118,11 @@ def _runs(options: argparse.Namespace) -> None:
     found, problems = store.list_runs(options.root)
     entries = []
     for run in found:
-        now, comparison = store.status(run), run.comparison()
+        now, comparison = store.status(run), None
+        try:
+            comparison = run.comparison()
+        except FinetuneError as error:
+            problems.append(str(error))
         entries.append({
             "run": run.id, "directory": str(run.directory), "created": run.record()["created"],
             "base": run.recipe().base, "state": now.state, "step": now.step, "steps": now.steps,
@@ -135,11 +141,11 @@ def _stop(options: argparse.Namespace) -> None:
 
 def _resume(options: argparse.Namespace) -> None:
     run = jobs.resume(store.open_run(options.run, options.root), _tell)
-    comparison = run.comparison()
-    if comparison:
+    # A comparison that was begun anew and stopped again leaves the earlier one where it was.
+    state, comparison = store.status(run).state, run.comparison()
+    if comparison and state == "finished":
         _answer(options, comparison, comparison_lines(comparison))
     else:
-        state = store.status(run).state
         _answer(
             options, {"run": str(run.directory), "state": state, "training": run.training()}, [f"{run.id}: {state}"]
         )
@@ -163,14 +169,15 @@ def _recipe_of(options: argparse.Namespace) -> None:
     _answer(options, found.as_json(), difference_lines(found))
 
 
+def _data(options: argparse.Namespace) -> jobs.Data:
+    if options.data == ["-"]:
+        return load_text(sys.stdin.read(), "standard input")
+    return options.data[0] if len(options.data) == 1 else options.data
+
+
 def _report(options: argparse.Namespace, recipe: Recipe) -> Report:
-    data = options.data
-    if data == ["-"]:
-        data = load_text(sys.stdin.read(), "standard input")
-    elif len(data) == 1:
-        data = data[0]
     return jobs.inspect(
-        data, input=options.input, output=options.output, task=options.task, template=options.template,
+        _data(options), input=options.input, output=options.output, task=options.task, template=options.template,
         group=options.group, time=options.time, test=options.test_file,
         mends=DEFAULT_MENDS if options.mend is None else [name for name in options.mend if name != "none"],
         near=options.near,
@@ -293,7 +300,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         # A run is a process of its own and goes on; who pressed the key should know it.
-        print("A run goes on by itself: `python -m finetune runs` shows it, `stop RUN` ends it.", file=sys.stderr)
+        print(
+            "A run that has begun goes on by itself: `python -m finetune runs` shows it, `stop RUN` ends it.",
+            file=sys.stderr,
+        )
         return 130
     except BrokenPipeError:
         # The reader (head, less) has seen enough. Python would complain once more when it flushes at exit.

@@ -19,12 +19,12 @@ from finetune.dataset.mending import DEFAULT_MENDS, check_mends
 from finetune.dataset.readiness.profile import CountPieces
 from finetune.dataset.readiness.questions import Questions
 from finetune.dataset.reading.hub import load_hub
-from finetune.dataset.reading.load import Table, load
+from finetune.dataset.reading.load import Table, load, with_test
 from finetune.dataset.report import Choices, Count, Counting, Report, conclude, lengths_of
 from finetune.dataset.tell import Tell as TellLook
 from finetune.dataset.tell import silent
 from finetune.errors import FinetuneError
-from finetune.evidence.options import Options, save
+from finetune.evidence.options import Options, passages_of, save
 from finetune.model import memory
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, default_root, model_cache, open_run, status
@@ -105,7 +105,7 @@ def inspect(
 def read(data: Data, *, test: Path | str | None = None) -> Table:
     """The table of what `inspect` takes as its data. Raises FinetuneError for what cannot be read."""
     if isinstance(data, Table):
-        return data
+        return data if test is None else with_test(data, test)
     if isinstance(data, str) and data.startswith(HUB):
         if test is not None:
             raise FinetuneError("A test file beside a data set of the Hub is not read.", hint="Load both as files.")
@@ -151,9 +151,10 @@ def train(
     root = (root or default_root()).expanduser().absolute()
     report = data if isinstance(data, Report) else inspect(data, recipe=recipe, root=root)
     recipe = _with_absolute_base(recipe)
+    passages = passages_of(documents)  # before there is a run: one that cannot be read is to leave none behind
     run = create(root, report=report, recipe=recipe, name=Path(report.name).stem, directory=directory, compare=compare)
     if options is not None or documents:
-        save(run, options or Options(), documents)
+        save(run, options or Options(), passages)
     supervise.start(run)
     follow(run, tell)
     return run
@@ -181,7 +182,7 @@ def compare(
         return made
     found.weights()
     if options is not None or documents is not None:
-        save(found, options or Options.of(found), documents)
+        save(found, options or Options.of(found), passages_of(documents))
     supervise.start(found, phase="compare")
     follow(found, tell)
     if status(found).state == "stopped" or (made := found.comparison()) is None:

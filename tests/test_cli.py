@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -41,6 +42,23 @@ def test_inspect_json(call, small_csv, tiny_model):
     assert {"decision", "reasons", "detectable_difference"} <= set(report["readiness"])
     for finding in report["findings"]:
         assert {"kind", "severity", "rows", "message", "fix"} <= finding.keys()
+
+
+def test_a_test_file_beside_standard_input(call, small_csv, tmp_path, monkeypatch):
+    mine = tmp_path / "mine.csv"
+    mine.write_text("text,category\n" + "".join(f"a row of mine {n},{('fruit', 'tool')[n % 2]}\n" for n in range(12)))
+    monkeypatch.setattr("sys.stdin", io.StringIO(small_csv.read_text()))
+    code, out, _ = call("inspect", "-", "--test-file", str(mine), "--model", "no-such-model", "--json")
+    assert code == 0 and json.loads(out)["split"]["test"]["rows"] == 12
+    monkeypatch.setattr("sys.stdin", io.StringIO(small_csv.read_text()))
+    code, _, err = call("inspect", "-", "--test-file", str(tmp_path / "none.csv"), "--model", "no-such-model")
+    assert code == 2 and "none.csv" in err
+
+
+def test_a_document_that_is_not_there_leaves_no_run_behind(call, small_csv, tmp_path):
+    wanted = tmp_path / "out"
+    code, _, err = call("run", str(small_csv), "--run-dir", str(wanted), "--documents", str(tmp_path / "manul.md"))
+    assert code == 2 and "manul.md" in err and not wanted.exists()
 
 
 def test_inspect_stands_without_a_tokenizer(call, small_csv):

@@ -13,7 +13,7 @@ from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.ui import charts, sampled
 from finetune.ui.progress import bar
-from finetune.ui.story import Story
+from finetune.ui.story import Story, where
 
 
 def answers(step: int, said: str, prompt: str = "where is my parcel") -> list[dict]:
@@ -94,6 +94,25 @@ def test_before_the_first_step_it_says_what_is_expected(story):
     assert "about 4 min in all" in shown
     story.expected_seconds = None
     assert "the model is loaded first" in bar(story, Status("running"))
+    assert "loaded" not in bar(story, Status("stopping")) and "Stopping" in bar(story, Status("stopping"))
+
+
+def test_what_is_counted_is_named_in_every_state(story, tmp_path):
+    with EventLog(story.run.events_path) as log:
+        log.emit("progress", phase="sweep", step=3, steps=12)
+        story.follow()
+        assert "trying learning rates" in bar(story, Status("running", 3, 12)) and story.unit == "step"
+        assert where(story, Status("running", 3, 12))[0] == "trying learning rates"
+        log.emit("progress", phase="compare", step=120, steps=300)
+        log.emit("stopped", step=None, reason="Stopped during the comparison; the adapter is saved.")
+        story.follow()
+    for state in ("comparing", "stopping", "stopped", "failed", "lost"):
+        assert "answer 120 of 300" in bar(story, Status(state, 120, 300)), state
+    assert story.log[-1].endswith("stopped: Stopped during the comparison; the adapter is saved.")
+    with EventLog(story.run.events_path) as log:
+        log.emit("started", phase="train")
+        story.follow()
+    assert story.expected_seconds is None
 
 
 def test_the_pass_that_is_timed_is_as_long_as_they_are_on_average():

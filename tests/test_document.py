@@ -15,7 +15,7 @@ from finetune import jobs
 from finetune.__main__ import _asked, _recipe, _report, parser
 from finetune.errors import FinetuneError
 from finetune.evidence.alternatives.documents import read_documents, read_passages
-from finetune.evidence.options import Options, save
+from finetune.evidence.options import Options, passages_of, save
 from finetune.evidence.report import document, layout
 from finetune.evidence.report.repeat import repeat
 from finetune.runs.store import Run, create
@@ -182,7 +182,7 @@ def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def made(root: Path, report, recipe: Recipe, options: Options, documents: list[Path]) -> Run:
     run = create(root, report=report, recipe=recipe, name="odd")
-    save(run, options, documents)
+    save(run, options, passages_of(documents))
     passages = read_passages(run.directory / "documents.jsonl")
     comparison = {"options": options.as_json() | {"documents": len(passages)}}
     (run.directory / "comparison.json").write_text(json.dumps(comparison), encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from finetune.training.forecast import Forecast, Point, best_look, forecast
+from finetune.training.forecast import Forecast, Point, curve_words, forecast, point_of
 from finetune.ui.learning import table
 
 
@@ -60,9 +60,17 @@ def test_the_sentence_says_what_to_do():
 
 def test_the_best_look_is_that_with_the_lowest_loss_after_the_first_step():
     looks = [(0, 0.1, 0.9), (4, 0.5, 0.6), (8, 0.4, 0.7), (12, 0.6, 0.8)]
-    events = [{"kind": "evaluated", "step": step, "loss": loss, "score": score} for step, loss, score in looks]
-    assert best_look(events) == (0.7, 0.4)
-    assert best_look(events[:1]) is None
+    events = [
+        {"kind": "evaluated", "step": step, "loss": loss, "score": score, "metric": "token_accuracy"}
+        for step, loss, score in looks
+    ]
+    point = point_of(events, 100, 12)
+    assert point == Point(100, 0.7, 0.4, 12, "token_accuracy")
+    assert point_of(events[:1], 100, 12) is None
+    # A share of tokens is not told as one of rows.
+    assert "70.0% of the answers' tokens right" in curve_words({"points": [point.as_json()]})
+    assert "answers&#x27; tokens right" in table([point.as_json()], None).replace("'", "&#x27;")
+    assert "points of the answers' tokens" in Forecast(800, 0.9, 0.06, (0.03, 0.09), "token_accuracy").sentence
 
 
 def test_the_table_shows_each_part_and_what_is_expected():

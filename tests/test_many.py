@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.dataset.reading.load import load, load_text
+from finetune.dataset.reading.load import load, load_text, with_test
 from finetune.errors import Cancelled, FinetuneError
 
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
@@ -69,6 +69,14 @@ def test_the_users_own_test_file(files):
     assert load(train, test=test).test_rows == range(2, 4)
     with pytest.raises(FinetuneError, match="The test file a.csv is the same as a.csv"):
         load(train, test=train)
+
+
+def test_a_test_file_beside_text_that_was_read(files):
+    (test,) = files(t_csv="text,label\nq,x\nbad\n")
+    table = with_test(load_text("text,label\none,x\ntwo,y\n", "standard input"), test)
+    assert table.test_rows == range(3, 5) and [source.name for source in table.sources] == ["standard input", "t.csv"]
+    with pytest.raises(FinetuneError, match="The test file t.csv is the same as t.csv"):
+        with_test(load(test), test)
 
 
 def test_the_same_file_twice_is_read_once_and_told(files, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -416,9 +417,13 @@ def test_a_reload_in_the_middle_loses_no_line_and_stop_keeps_what_was_learned(
     expect(page.get_by_role("tab", name="Train")).to_have_attribute("aria-selected", "true", timeout=30_000)
     expect(page.locator("#progress")).to_contain_text("loss", timeout=30_000)
     assert shown_log(page)[: len(before)] == before
+    page.locator("#pause input").check()
     page.locator("#stop").click()
     expect(page.locator("#outcome")).to_contain_text("stopped", timeout=SLOW)
     expect(page.locator("#resume")).to_be_visible()
+    assert "stopped at step" not in shown_log(page)[-1]
+    page.locator("#pause input").uncheck()
+    expect(page.locator("#log textarea")).to_have_value(re.compile("stopped at step [0-9]+"))
     run = find_run(run_id, root)
     deadline = time.monotonic() + 30
     while supervise.alive(run) and time.monotonic() < deadline:
@@ -432,6 +437,31 @@ def test_a_reload_in_the_middle_loses_no_line_and_stop_keeps_what_was_learned(
     expect(page.locator("#stop")).to_be_visible(timeout=30_000)
     page.locator("#stop").click()
     expect(page.locator("#outcome")).to_contain_text("stopped", timeout=SLOW)
+
+
+def test_a_preset_leaves_the_fields_that_it_does_not_set(page: Page) -> None:
+    tab(page, "Train")
+    page.locator("#more button").first.click()
+    page.locator("#set-rank input").fill("8")
+    page.locator("#set-instruction textarea").fill("Name it.")
+    page.locator("#preset label", has_text="standard:").click()
+    expect(page.locator("#set-rows input")).to_have_value("0")
+    page.locator("#preset label", has_text="pilot:").click()
+    expect(page.locator("#set-rows input")).to_have_value("100")
+    expect(page.locator("#set-rank input")).to_have_value("8")
+    expect(page.locator("#set-instruction textarea")).to_have_value("Name it.")
+
+
+def test_another_run_can_be_sent_while_one_is_at_work(page: Page, root: Path, small_csv: Path) -> None:
+    first = start(page, small_csv, epochs=40, batch_size=1, patience=100)
+    expect(page.locator("#start")).to_have_text("Start another", timeout=SLOW)
+    page.locator("#start").click()
+    page.wait_for_url(lambda address: "run=" in address and first not in address)
+    second = page.url.split("run=")[1].split("&")[0]
+    expect(page.locator("#progress")).to_contain_text(f"Waiting for {first}", timeout=SLOW)
+    for run_id in (second, first):
+        supervise.stop(find_run(run_id, root), grace_seconds=20)
+    expect(page.locator("#start")).to_have_text("Start", timeout=SLOW)
 
 
 def test_an_unknown_run_in_the_address_is_a_sentence(page: Page, address: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from finetune.dataset.example import Example
 from finetune.model import memory
 from finetune.model.gallery import GALLERY, Shape, find
-from finetune.model.memory import GIB, Device, default_base, default_preset, estimate, shape_of
+from finetune.model.memory import GIB, Device, default_base, default_preset, estimate, shape_of, within_container
 from finetune.training.plan import choose_rows, learning_rate, make_plan
 from finetune.training.recipe import Recipe
 
@@ -136,3 +136,21 @@ def test_rows_are_drawn_with_the_labels_in_proportion_and_keep_their_order():
     assert Counter(row.output for row in choose_rows(rows, 50, "classification", seed=0)) == {"a": 45, "b": 5}
     assert choose_rows(rows, 0, "classification", seed=0) == rows == choose_rows(rows, 500, "instruction", seed=0)
     assert len(choose_rows(rows, 7, "instruction", seed=0)) == 7
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_container_may_use_what_its_limit_leaves(tmp_path, version):
+    names = (
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file")
+        if version == 1 else ("memory.max", "memory.current", "memory.stat", "inactive_file")
+    )  # fmt: skip
+    limit, used, stat = (tmp_path / name for name in names[:3])
+    assert within_container(100, 60, tmp_path) == (100, 60)
+    limit.parent.mkdir(exist_ok=True)
+    used.write_text("12\n")
+    stat.write_text(f"anon 5\n{names[3]} 4\n")
+    limit.write_text("16\n")
+    assert within_container(100, 60, tmp_path) == (16, 8)
+    assert within_container(100, 3, tmp_path) == (16, 3)
+    limit.write_text("max\n" if version == 2 else "9223372036854771712\n")
+    assert within_container(100, 60, tmp_path) == (100, 60)

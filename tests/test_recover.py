@@ -83,9 +83,44 @@ def test_out_of_memory_goes_on_with_half_the_rows_and_the_same_losses(make, brea
         {choice["name"]: choice for choice in event["choices"]}["micro-batch"] for event in told(run, "plan")
     )
     assert (before["value"], after["value"]) == ("8 rows × 1", "4 rows × 2")
+    # The same rows take about the same time, in however many passes.
+    assert len({event["expected_seconds"] for event in told(run, "plan")}) == 1
     assert losses(run) == pytest.approx(losses(straight), rel=1e-4)
     ends = [told(one, "finished")[-1] for one in (run, straight)]
     assert ends[0]["tokens"] == ends[1]["tokens"] and ends[0]["best_step"] == ends[1]["best_step"]
+
+
+def test_want_of_memory_before_the_training_itself_is_recovered_from_too(make, monkeypatch):
+    """While learning rates are tried, and while the learning curve is measured: what is known by then is kept."""
+    whole, passes = AnswerTrainer.training_step, []
+
+    def step(self, model, inputs, *args):
+        passes.append(len(inputs["input_ids"]))
+        if len(passes) in (3, 60):
+            raise MemoryError
+        return whole(self, model, inputs, *args)
+
+    monkeypatch.setattr(AnswerTrainer, "training_step", step)
+    run = make(sweep="yes", curve="yes", learning_rate=0.0, epochs=2.0)
+    assert trained(run)
+    recovered = [event["recovery"] for event in told(run, "warning") if event.get("recovery")]
+    assert recovered == [{"from_step": 0, "micro_batch": 4}, {"from_step": 0, "micro_batch": 2}]
+    assert max(passes[3:59]) == 4 and max(passes[60:]) == 2
+    kept = told(run, "curve")[-1]["points"]
+    assert [point["rows"] for point in kept] == sorted({point["rows"] for point in kept}) and len(kept) == 3
+    starts = [event["text"] for event in told(run, "log") if "part 1 of" in event["text"]]
+    assert len(starts) == 1  # what was measured is not measured again
+    values = {choice["name"]: choice["value"] for choice in told(run, "plan")[-1]["choices"]}
+    assert values["micro-batch"] == "2 rows × 4"
+
+
+def test_a_run_that_is_resumed_at_its_last_step_takes_no_other(make, monkeypatch):
+    run = make(epochs=1.5)
+    assert not trained(run, lambda: any(event["step"] == 10 for event in told(run, "progress")))
+    assert max(losses(run)) == 11
+    assert trained(run, resume=True)
+    assert max(losses(run)) == 11 and told(run, "finished")[-1]["step"] == 11
+    assert [event["step"] for event in told(run, "evaluated")][-1] == 11
 
 
 def test_memory_that_is_never_enough_ends_in_a_sentence(make, breaking):

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 
 from finetune import jobs
 from finetune.evidence.alternatives.asking import asking_of
 from finetune.evidence.options import Options
 from finetune.runs.events import EventLog
 from finetune.runs.store import Run, create
+from finetune.training import curve
+from finetune.training.alarms import Diverged
 from finetune.training.choose import settled
+from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.session import prompt_of, train_run
 
@@ -121,3 +126,23 @@ def test_the_learning_curve_is_measured_on_nested_parts_and_ends_in_a_forecast(t
     assert not (run.directory / "curve").exists() and run.adapter.is_dir()
     steps = [event["step"] for event in run.events()[0] if event["kind"] == "progress" and event["phase"] == "train"]
     assert steps == list(range(1, len(steps) + 1))
+
+
+def test_a_part_of_the_curve_that_diverges_is_left_out_and_each_has_its_share_of_the_time(monkeypatch, tmp_path):
+    def trains(model, recipe, plan, rows, validation, *, emit, **given):
+        boxes.append(recipe.max_minutes)
+        if len(rows) == 8:
+            raise Diverged("The loss is no number.", step=1, good=0)
+        emit("evaluated", step=2, loss=0.5, score=0.75, metric="accuracy")
+        return SimpleNamespace(asked_to_stop=False)
+
+    monkeypatch.setattr("finetune.training.train.train", trains)
+    boxes, events = [], []
+    recipe, plan = Recipe(max_minutes=8.0), Plan("cpu", "float32", "none", 8, 1, False, 0.01, 20, 5, None, ())
+    known = curve.Point(32, 0.9, 0.4, 5, "accuracy")
+    points = curve.measure(
+        torch.nn.Linear(1, 1), recipe, plan, [[0] * 8, [0] * 16, [0] * 32], [0] * 5, of=64, points=[known],
+        directory=tmp_path, pad=0, emit=lambda kind, **fields: events.append(kind), should_stop=lambda: False,
+    )  # fmt: skip
+    assert points == [curve.Point(16, 0.75, 0.5, 5, "accuracy"), known]
+    assert boxes == [1.0, 2.0] and events.count("warning") == 1

@@ -247,6 +247,18 @@ def test_resume_goes_on_from_the_checkpoint_or_with_the_comparison(make):
     assert [event["seq"] for event in run.events()[0]] == list(range(1, len(run.events()[0]) + 1))
 
 
+def test_a_comparison_of_a_run_stopped_in_training_is_what_a_resume_makes_again(make):
+    run = make()
+    start(run, command=play("works"))
+    at_work(run)
+    stop(run, 10)
+    start(run, phase="compare", command=play("breaks"))
+    until(lambda: not alive(run))
+    resume(run, command=play("ends"))
+    until(lambda: status(run).state == "finished" and not alive(run))
+    assert json.loads(said(run, "log")[-1]["text"])["flags"] == ["--phase", "compare"]
+
+
 def test_resume_waits_for_a_worker_that_is_about_to_end(make):
     run = make()
     first = start(run, command=play("lingers"))

@@ -147,6 +147,13 @@ def test_a_stop_while_rates_are_tried_stops_the_run(tiny_model, small_csv, tmp_p
     assert not (made.directory / "sweep").exists() and not made.trained()
 
 
+def test_trials_are_not_logged(model, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("finetune.training.loggers.prepare", lambda name, folder: asked.append(name) or [])
+    run(model, tmp_path, log_to="tensorboard")
+    assert set(asked) == {"none"}
+
+
 def test_a_rate_that_diverges_loses_and_is_told(model, tmp_path, monkeypatch):
     real = sweeping.training.train
 

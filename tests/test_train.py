@@ -7,6 +7,7 @@ import random
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from finetune.errors import FinetuneError
 from finetune.model.base import load_model
@@ -192,6 +193,28 @@ def test_what_saves_memory_changes_no_loss(tiny_model, tmp_path, changes):
         losses.append([fields["loss"] for kind, fields in told if kind == "progress"])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[0][-1] < losses[0][0]
+
+
+def test_a_training_of_one_step_learns(tiny_model, tmp_path):
+    recipe = Recipe(batch_size=8, epochs=1, learning_rate=0.01, evaluations=1, dropout=0.0, warmup=0.06)
+    model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
+    rates: list[float] = []
+    done = train(
+        model, recipe, plan_for(recipe, 8), ROWS[:8], ROWS[:8], directory=tmp_path, pad=0,
+        emit=lambda kind, **fields: rates.append(fields["learning_rate"]) if kind == "progress" else None,
+    )  # fmt: skip
+    assert done.step == 1 and rates == [0.01]
+    weights = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    assert any(weight.any() for name, weight in weights.items() if "lora_B" in name)
+
+
+def test_who_took_every_step_did_not_stop_early(tiny_model, tmp_path):
+    # No look is better than the first, and the second one without a better is the last.
+    recipe = Recipe(batch_size=8, epochs=2, learning_rate=1e-30, evaluations=1, patience=2)
+    model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
+    plan = plan_for(recipe, len(ROWS))
+    done = train(model, recipe, plan, ROWS, ROWS[:8], directory=tmp_path, pad=0, emit=lambda *_, **__: None)
+    assert done.step == plan.steps and not done.stopped_early and done.reason == ""
 
 
 def test_early_stopping_ends_when_looks_get_no_better(tiny_model, tmp_path):

@@ -7,11 +7,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finetune.errors import FinetuneError
 from finetune.evidence.systems import ALTERNATIVES
 from finetune.runs.process import write_text
 from finetune.runs.store import Run
+
+if TYPE_CHECKING:
+    from finetune.evidence.alternatives.documents import Passage
 
 FILE = "compare.json"
 MOST_PROMPT = 20_000  # characters
@@ -66,18 +70,23 @@ class Options:
             ) from None
 
 
-def save(run: Run, options: Options, documents: Sequence[Path | str] | None = None) -> None:
+def passages_of(documents: Sequence[Path | str] | None) -> list[Passage] | None:
+    """The passages of files of the user's own; None stays None. Raises FinetuneError where one cannot be read."""
+    from finetune.evidence.alternatives.documents import read_documents
+
+    if documents is None:
+        return None
+    return read_documents([Path(path) for path in documents]) if documents else []
+
+
+def save(run: Run, options: Options, passages: Sequence[Passage] | None = None) -> None:
     """Keep the options in the run, for the next comparison.
 
     Args:
-        documents: files of the user's own that retrieval looks in too; None keeps those of before, [] drops them.
-
-    Raises:
-        FinetuneError: a document cannot be read.
+        passages: what retrieval looks in too, of the user's own documents; None keeps those of before, [] drops them.
     """
-    from finetune.evidence.alternatives.documents import PASSAGES_FILE, read_documents, write_passages
+    from finetune.evidence.alternatives.documents import PASSAGES_FILE, write_passages
 
-    if documents is not None:
-        passages = read_documents([Path(path) for path in documents]) if documents else []
+    if passages is not None:
         write_passages(run.directory / PASSAGES_FILE, passages)
     write_text(run.directory / FILE, json.dumps(options.as_json(), ensure_ascii=False, indent=2) + "\n")

@@ -115,9 +115,31 @@ def device(card: str | None = None) -> Device:
         except (OSError, subprocess.SubprocessError, ValueError, IndexError):
             pass  # No driver, or a card that does not tell its memory: the CPU is what is sure to work.
     memory = psutil.virtual_memory()
-    return Device(
-        "cpu", f"CPU, {cores} cores", memory.total, memory.available, cores, 2 if _computes_in_bfloat16() else 4
-    )
+    total, free = within_container(memory.total, memory.available)
+    return Device("cpu", f"CPU, {cores} cores", total, free, cores, 2 if _computes_in_bfloat16() else 4)
+
+
+def within_container(total: int, free: int, groups: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
+    """Bytes in all and free as a container may use them: the system tells those of the machine, and kills beyond the limit.
+
+    Args:
+        groups: where Linux tells the limits of control groups, of the second version or the first.
+    """
+    for limit, used, stat, cached in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        (
+            "memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file",
+        ),
+    ):  # fmt: skip
+        try:
+            most, taken = (int((groups / name).read_text(encoding="ascii")) for name in (limit, used))
+            told = dict(line.split() for line in (groups / stat).read_text(encoding="ascii").splitlines())
+        except (OSError, ValueError):
+            continue  # no such group, or “max”: no limit
+        # Files that were read and are not in use are given back before anybody is killed.
+        taken -= int(told.get(cached, 0))
+        return min(total, most), max(0, min(free, most - taken))
+    return total, free
 
 
 @functools.lru_cache(maxsize=1)

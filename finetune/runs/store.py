@@ -252,7 +252,7 @@ def _checked(directory: Path) -> Run:
         run.recipe()
         complete = {"created", "task", "labels"} <= run.record().keys()
     except FileNotFoundError:
-        raise _no_run(str(directory)) from None
+        raise _no_run(directory.name) from None
     if not complete or not all((run.directory / "data" / f"{part}.jsonl").is_file() for part in get_args(Part)):
         raise FinetuneError(f"The run at {directory} is damaged.", hint="Delete it, or put back what is missing.")
     return run

@@ -97,16 +97,14 @@ def resume(run: Run, *, command: Sequence[str] = WORKER) -> int:
     Raises:
         FinetuneError: it has a living worker, or there is nothing left to do.
     """
-    trained = run.trained()
-    if trained and status(run).state == "finished":
+    trained, finished = run.trained(), status(run).state == "finished"
+    if trained and finished:
         raise FinetuneError(f"The run {run.id} is finished.", hint="Start a new run to train again.")
-    if trained:
+    # A run that was stopped in its training may have been compared as it was: what did not end then was the comparison.
+    comparing = (worker := process.recorded(run.directory)) is not None and worker.phase == "compare"
+    if trained or (comparing and not finished):
         return start(run, phase="compare", command=command)
-    number = start(run, resume=True, command=command)
-    # A stopped run may have been compared as it was. What it learns now makes that comparison a stale one.
-    for name in ("comparison.json", "outputs.jsonl", "scores.jsonl"):
-        (run.directory / name).unlink(missing_ok=True)
-    return number
+    return start(run, resume=True, command=command)
 
 
 def stop(run: Run, grace_seconds: float = GRACE_SECONDS, *, wait: bool = True) -> None:

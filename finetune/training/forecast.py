@@ -12,6 +12,8 @@ LEVEL = 0.95
 FEWEST_POINTS = 3
 # A gain of less than this is not worth the work of doubling the rows.
 WORTHWHILE = 0.02
+# What the score of a look is a share of.
+MEASURES = {"accuracy": "of the labels right", "token_accuracy": "of the answers' tokens right"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +25,14 @@ class Point:
         score: share that is right of what was looked at, 0..1.
         loss: validation loss, nats a token.
         looked_at: validation rows.
+        metric: what the score is, see `MEASURES`.
     """
 
     rows: int
     score: float
     loss: float
     looked_at: int
+    metric: str = ""
 
     def as_json(self) -> dict:
         return asdict(self)
@@ -43,12 +47,14 @@ class Forecast:
         score: expected there, 0..1.
         gain: expected on top of what all rows reach by the curve; never below 0, since a power law does not fall.
         interval: of the gain, 95%, from the chance in which validation rows there are.
+        metric: what the score is, see `MEASURES`.
     """
 
     rows: int
     score: float
     gain: float
     interval: tuple[float, float]
+    metric: str = ""
 
     def as_json(self) -> dict:
         return asdict(self) | {"interval": list(self.interval)}
@@ -57,8 +63,9 @@ class Forecast:
     def sentence(self) -> str:
         """In words, with what to do."""
         low, high = (100 * end for end in self.interval)
+        of = " of the answers' tokens" if self.metric == "token_accuracy" else ""
         said = (
-            f"Twice the rows ({self.rows:,}) would probably bring {100 * self.gain:+z.0f} points on the validation rows "
+            f"Twice the rows ({self.rows:,}) would probably bring {100 * self.gain:+z.0f} points{of} on the validation rows "
             f"(95% interval {low:+z.0f} to {high:+z.0f}), if the curve goes on as it went"
         )
         if self.interval[0] >= WORTHWHILE:
@@ -92,7 +99,7 @@ def forecast(points: Sequence[Point], seed: int = 0) -> Forecast | None:
     gains = _error(levels, slopes, np.array([here]))[:, 0] - _error(levels, slopes, np.array([there]))[:, 0]
     low, high = np.quantile(gains, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     now, then = (float(_error(level, slope, np.array([at]))[0, 0]) for at in (here, there))
-    return Forecast(int(there), 1 - then, now - then, (float(low), float(high)))
+    return Forecast(int(there), 1 - then, now - then, (float(low), float(high)), points[-1].metric)
 
 
 def _fit(rows: np.ndarray, wrong: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -117,16 +124,17 @@ def curve_words(event: Mapping) -> str:
     if event.get("forecast"):
         return event["forecast"]["text"]
     newest = event["points"][-1]
-    return f"learning curve: {newest['score']:.1%} right on the validation rows after {newest['rows']:,} training rows"
+    right = f"{newest['score']:.1%} {MEASURES.get(newest.get('metric'), 'right')}"
+    return f"learning curve: {right} on the validation rows after {newest['rows']:,} training rows"
 
 
-def best_look(events: Sequence[Mapping]) -> tuple[float, float] | None:
-    """Score and loss of the look with the lowest validation loss after the first step, None where none has a score."""
-    looks: list[tuple[float, float]] = []
+def point_of(events: Sequence[Mapping], rows: int, looked_at: int) -> Point | None:
+    """The look with the lowest validation loss after the first step, of a training on `rows`; None where none has a score."""
+    looks: list[tuple[float, float, str]] = []
     for event in events:
         if event["kind"] == "evaluated" and event.get("score") is not None and event.get("step"):
-            looks.append((event["loss"], event["score"]))
+            looks.append((event["loss"], event["score"], event.get("metric") or ""))
     if not looks:
         return None
-    loss, score = min(looks)
-    return score, loss
+    loss, score, metric = min(looks)
+    return Point(rows, score, loss, looked_at, metric)

@@ -91,6 +91,14 @@ class Looker:
         # Evenly drawn from the file, whose rows may be in the order of their labels.
         self.learned = [training[place * len(training) // most] for place in range(most)]
 
+    def rehearse(self) -> None:
+        """The largest pass of a look, once, so that too little memory shows before the first step.
+
+        A stop that is asked for meanwhile ends it; the first look will hear of it too.
+        """
+        with undisturbed(self.model), contextlib.suppress(Stopped):
+            self._measure(sorted(self.validation, key=len)[-ROWS_OF_A_PASS * self.plan.micro_batch :])
+
     def look(self) -> Measured:
         """The validation rows. Raises Stopped."""
         with undisturbed(self.model):

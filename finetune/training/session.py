@@ -94,65 +94,88 @@ def train_run(
     # A run that ended between a retreat to 4 bits and the plan that follows it has the retreat alone in its events.
     changes = recover.Changes.told(run.events()[0]) if resume else recover.Changes()
     # Handed over to the first attempt: a name that stayed here would keep the model beside that of a second one.
-    loaded = [load(changes.quantisation or recipe.quantisation)]
+    loaded: dict[str, Any] = {}
+
+    def at_hand(quantisation: str) -> Any:
+        if quantisation not in loaded:
+            loaded.clear()
+            recover.release()
+            loaded[quantisation] = load(quantisation)
+        return loaded[quantisation]
+
+    model_type = at_hand(changes.quantisation or recipe.quantisation).config.model_type
     plan = make_plan(
-        recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=loaded[0].config.model_type,
+        recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
         chosen=settled,
     )  # fmt: skip
     from finetune.training.sweep import sweep
     from finetune.training.train import train
 
-    pad, spent = prompt.tokenizer.pad_token_id, {}
+    pad = prompt.tokenizer.pad_token_id
+    spent = {"seconds": earlier["spent_seconds"]} if earlier and earlier.get("spent_seconds") else {}
+    given = {"directory": run.directory, "pad": pad, "emit": emit, "should_stop": should_stop}
+
+    def carried(attempt: recover.Attempt, *, resume: bool = False) -> Any:
+        """What the attempt comes to in the end, and the memory that it was left with holds for what follows."""
+        nonlocal changes
+        done = recover.carry_through(
+            attempt, plan, changes, run.checkpoints, emit, resume=resume, may_pack=asked.quantisation == AUTO
+        )
+        changes = recover.Changes.told(run.events()[0])
+        return done
+
     if earlier is not None:
         plan = dataclasses.replace(plan, choices=choose.again(plan.choices, earlier))
     elif recipe.sweep == "yes":
-        swept = sweep(
-            loaded[0], recipe, plan, rows, validation, directory=run.directory, pad=pad, emit=emit,
-            should_stop=should_stop,
-        )  # fmt: skip
+        swept = carried(lambda plan, _: sweep(at_hand(plan.quantisation), recipe, plan, rows, validation, **given))
         if swept.asked_to_stop:
             emit("stopped", step=0, reason="Stopped while learning rates were tried; resume begins again with them.")
             return False
         plan, spent = swept.plan, {"seconds": swept.seconds}
-    points = curve.told(run.events()[0]) if resume else []
-    sizes = curve.parts_of(len(rows)) if recipe.curve == "yes" else []
-    if len(points) < len(sizes):
-        parts = [_part(chosen, rows, count, record["task"], recipe.seed) for count in sizes]
-        points = curve.measure(
-            loaded[0], recipe, plan, parts, validation, directory=run.directory, pad=pad, emit=emit,
-            should_stop=should_stop, prompt=prompt,
-        )  # fmt: skip
-        if points is None:
-            emit(
-                "stopped", step=0, reason="Stopped while the learning curve was measured; resume begins again with it."
-            )
-            return False
-    plan = several.spread(plan, cards)
-    per_second, named = expected.price(run.root, device.kind, max(1, len(plan.cards)))
-    forward = expected.timed_pass(loaded[0], rows, plan, pad)
+    planned = changes.applied(plan)
+    forward = expected.timed_pass(at_hand(planned.quantisation), rows, planned, pad)
 
-    def attempt(plan: Plan, checkpoint: Path | None) -> Trained:
-        seconds = expected.seconds_of(recipe, plan, forward)
+    def tell(plan: Plan) -> None:
+        per_second, named = expected.price(run.root, device.kind, max(1, len(plan.cards)))
+        seconds = expected.seconds_of(recipe, plan, forward * plan.micro_batch / planned.micro_batch)
         choices = [*plan.choices, *expected.choices(seconds, per_second, named)]
         emit(
             "plan", choices=[choice.as_json() for choice in choices], steps=plan.steps, revision=base.revision(folder),
-            expected_seconds=seconds, price={"per_second": per_second, "of": named},
+            expected_seconds=seconds, price={"per_second": per_second, "of": named}, spent_seconds=spent.get("seconds", 0),
             chosen=choose.chosen_values(asked, recipe, plan),
         )  # fmt: skip
+
+    points, sizes = [], curve.parts_of(len(rows)) if recipe.curve == "yes" else []
+    if sizes:
+        parts = [_part(chosen, rows, count, record["task"], recipe.seed) for count in sizes]
+        if earlier is None:
+            tell(planned)  # what was chosen so far is kept, if it is stopped before the training itself
+        points = carried(
+            lambda plan, _: curve.measure(
+                at_hand(plan.quantisation), recipe, plan, parts, validation, of=len(rows),
+                points=curve.told(run.events()[0]), prompt=prompt, **given,
+            )
+        )  # fmt: skip
+        if points is None:
+            emit("stopped", step=0, reason="Stopped while the learning curve was measured; resume goes on with it.")
+            return False
+    plan = several.spread(plan, cards)
+
+    def attempt(plan: Plan, checkpoint: Path | None) -> Trained:
+        tell(plan)
         if checkpoint:
             emit("log", text=f"resuming from {checkpoint.name}")
-        before = _before(run, checkpoint, lost=not loaded) or spent
+        model = loaded.pop(plan.quantisation, None)
+        before = _before(run, checkpoint, lost=model is None) or spent
+        per_second, _ = expected.price(run.root, device.kind, max(1, len(plan.cards)))
         with others.beside(others.Part(recipe, plan, folder, rows, run.directory, pad, checkpoint), emit) as beside:
             return train(
-                loaded.pop() if loaded else load(plan.quantisation), recipe, plan, rows, validation, directory=run.directory, pad=pad,
-                emit=emit, should_stop=should_stop, resume=checkpoint, before=before, prompt=prompt, examples=drawn,
-                per_second=per_second, beside=beside,
+                model or load(plan.quantisation), recipe, plan, rows, validation, resume=checkpoint, before=before,
+                prompt=prompt, examples=drawn, per_second=per_second, beside=beside, **given,
             )  # fmt: skip
 
-    trained = recover.carry_through(
-        attempt, plan, changes, run.checkpoints, emit, resume=resume, may_pack=asked.quantisation == AUTO
-    )
+    trained = carried(attempt, resume=resume)
     if trained.asked_to_stop:
         emit(
             "stopped",

@@ -84,7 +84,7 @@ class _Trials:
     def __init__(self, model, recipe, plan, rows, validation, directory, pad, emit, should_stop):
         self.model, self.plan, self.directory, self.pad = model, plan, directory, pad
         self.emit, self.should_stop = emit, should_stop
-        self.recipe = dataclasses.replace(recipe, max_minutes=0.0, evaluations=1, patience=100)
+        self.recipe = dataclasses.replace(recipe, max_minutes=0.0, evaluations=1, patience=100, log_to="none")
         self.began = time.monotonic()
         self.budget = 60 * recipe.max_minutes * TIME_SHARE if recipe.max_minutes else math.inf
         self.steps = min(MOST_STEPS, max(FEWEST_STEPS, plan.steps // 4))
@@ -122,10 +122,13 @@ class _Trials:
         if math.isinf(self.budget):
             return True
         told: list[float] = []
+        began = time.monotonic()
         self._trial(self.plan.learning_rate, 2, lambda: told.append(time.monotonic()))
         if len(told) < 2:
             return self.should_stop()
-        step, rest = told[1] - told[0], time.monotonic() - told[1]
+        step = told[1] - told[0]
+        # What a trial takes beside its steps: the adapter, the rehearsal, a look before and one after.
+        rest = time.monotonic() - began - 2 * step
         # A tenth is kept for what the machine does otherwise.
         each = 0.9 * (self.budget - self.spent) / len(self.rates)
         self.steps = min(self.steps, int((each - rest) / max(step, 1e-6)))
@@ -171,7 +174,8 @@ class _Trials:
             f"{tried:g} → {'diverged' if loss is None else f'{loss:.3g}'}" for tried, loss in sorted(losses.items())
         )
         reason = (
-            f"validation loss after {self.steps} steps on the same {len(self.rows)} rows: {told}; the lowest, and of those "
+            f"validation loss after {self.steps} steps on the same "
+            f"{min(len(self.rows), self.steps * self.recipe.batch_size)} rows: {told}; the lowest, and of those "
             f"within {AS_GOOD - 1:.0%} of it the smallest rate"
         )
         if len(losses) < len(self.rates):

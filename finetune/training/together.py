@@ -153,7 +153,7 @@ def follow(part: Part) -> None:
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     with quick_layers(adapted):
-        rehearse(adapted, plan, part.rows, (), part.pad, share)
+        rehearse(adapted, plan, part.rows, part.pad, share)
         store = distributed.FileStore(str(part.store), plan.processes)
         store.set(f"ready-{part.number}", "")
         while not store.check([MEET]):

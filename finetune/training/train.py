@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from finetune.training import loggers
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, Dealt, LengthGrouped, collate, features
 from finetune.training.layers import quick_layers
-from finetune.training.looking import ROWS_OF_A_PASS, Looker
+from finetune.training.looking import Looker
 from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.samples import Samples
@@ -109,6 +110,13 @@ class AnswerTrainer(Trainer):
         loss = total / (num_items_in_batch or scored)
         return (loss, {"loss": loss}) if return_outputs else loss
 
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # transformers asks whether it is at an end after a step, and not before the first one of a resumed epoch.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """A look at the validation rows, see `Watch.look`."""
         return self.watch.look()
@@ -178,7 +186,8 @@ def train(
     trainer.remove_callback(PrinterCallback)
     watch.trainer, trainer.watch = trainer, watch
     with quick_layers(adapted):
-        rehearse(adapted, plan, rows, validation, pad, share)
+        rehearse(adapted, plan, rows, pad, share)
+        watch.looker.rehearse()
         if beside is not None:
             trainer.together = beside.join()
             trainer.together.begin_alike(adapted)
@@ -202,24 +211,16 @@ def train(
     )
 
 
-def rehearse(
-    adapted: PeftModel, plan: Plan, rows: Sequence[Encoded], validation: Sequence[Encoded], pad: int, share: bool
-) -> None:
-    """The largest passes of training and of a look, once, so that too little memory shows before the first step.
+def rehearse(adapted: PeftModel, plan: Plan, rows: Sequence[Encoded], pad: int, share: bool) -> None:
+    """The largest pass of the training, once, so that too little memory shows before the first step.
 
-    Nothing is learned, and no chance is used up. Without validation rows there is no look.
+    Nothing is learned, and no chance is used up.
     """
     with undisturbed(adapted):
         adapted.train()
         longest = sorted(rows, key=len)[-plan.micro_batch :]
         answer_loss(adapted, *batch_of(longest, pad, adapted.device), share=share)[0].backward()
         adapted.zero_grad(set_to_none=True)
-        adapted.eval()
-        longest = sorted(validation, key=len)[-ROWS_OF_A_PASS * plan.micro_batch :]
-        if not longest:
-            return
-        with torch.no_grad():
-            answer_loss(adapted, *batch_of(longest, pad, adapted.device), share=share)
 
 
 def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:
@@ -250,7 +251,8 @@ def arguments(recipe: Recipe, plan: Plan, directory: Path, *, follows: bool = Fa
         activation_checkpointing=plan.checkpointing,
         learning_rate=plan.learning_rate,
         lr_scheduler_type="linear",
-        warmup_steps=recipe.warmup,
+        # The first step of a warm-up has a rate of nought: the only one of a training must not be that.
+        warmup_steps=min(math.ceil(recipe.warmup * plan.steps), plan.steps - 1),
         weight_decay=recipe.weight_decay,
         max_grad_norm=1.0,
         fp16=plan.dtype == "float16",

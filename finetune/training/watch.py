@@ -114,11 +114,11 @@ class Watch(TrainerCallback):
             self.ended_because = STOPPED
             control.should_training_stop = control.should_save = True
             control.should_evaluate = False
+        elif state.global_step >= state.max_steps:
+            control.should_save = control.should_evaluate = True
         elif self.recipe.max_minutes and self.seconds >= 60 * self.recipe.max_minutes:
             self.ended_because = f"the time box of {self.recipe.max_minutes:g} minutes is over"
             control.should_training_stop = control.should_save = control.should_evaluate = True
-        elif state.global_step >= state.max_steps:
-            control.should_save = control.should_evaluate = True
         elif self._save_is_due(state.global_step):
             control.should_save = True
         return control
@@ -207,7 +207,8 @@ class Watch(TrainerCallback):
             self.best, self.best_step, self.worse = loss, step, 0
             return
         self.worse += 1
-        if self.worse >= self.recipe.patience and not self.ended_because:
+        early = step < self.trainer.state.max_steps
+        if early and self.worse >= self.recipe.patience and not self.ended_because:
             self.ended_because = f"no better on the validation rows for {self.worse} looks"
             self.trainer.control.should_training_stop = self.trainer.control.should_save = True
 

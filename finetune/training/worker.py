@@ -69,6 +69,9 @@ def _work(run: Run, phase: str, resume: bool, log: EventLog, cards: Sequence[str
         log.emit("started", phase=phase, pid=os.getpid(), process_start=process_start(os.getpid()), resume=resume)
         goes_on = True
         if phase == "train":
+            # A stopped run may have been compared as it was. What it learns now makes that comparison a stale one.
+            for name in ("comparison.json", "outputs.jsonl", "scores.jsonl"):
+                (run.directory / name).unlink(missing_ok=True)
             # torch is imported here and not above, so that a run that waits for the GPU holds no memory on it.
             from finetune.training.session import train_run
 

@@ -15,7 +15,7 @@ from finetune.dataset.mapping.columns import guess
 from finetune.dataset.mending import DEFAULT_MENDS, check_mends
 from finetune.errors import FinetuneError
 from finetune.runs import supervise
-from finetune.runs.store import create, find_run, status
+from finetune.runs.store import create, find_run, model_cache, status
 from finetune.training.recipe import PRESETS, Recipe
 from finetune.ui import desk, sources
 from finetune.ui.desk import Data
@@ -86,11 +86,16 @@ def publish(root: Path) -> None:
     ) -> dict:  # fmt: skip
         """Start a run on a file; it goes on without the caller. Returns its id."""
         data = read(path, input, output, task, seed, template, group, time, test_file, mends, near, more_files)
+        if (folder := Path(base).expanduser()).is_dir():
+            base = str(folder.absolute())  # the worker works in the directory of the run
         recipe = Recipe.from_preset(
             preset, base=base, seed=data.seed, validation_share=data.validation, test_share=data.test,
             **({"max_minutes": minutes} if minutes else {}),
         )  # fmt: skip
-        made = create(root, report=desk.report_of(data), recipe=recipe, name=data.title)
+        # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
+        whose = desk.Whose(recipe.base, model_cache(root), recipe.max_tokens, recipe.instruction)
+        report = desk.report_of(data, whose if "drop_long" in data.mends else None, recipe.compare_rows)
+        made = create(root, report=report, recipe=recipe, name=data.title)
         supervise.start(made)
         return {"run": made.id}
 

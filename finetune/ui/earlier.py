@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from finetune.errors import FinetuneError
 from finetune.evidence.report.plain import VERDICT
 from finetune.runs.store import Run, list_runs, status
 from finetune.ui.notice import escape
@@ -15,8 +16,13 @@ SHOWN = 50
 def choices(root: Path) -> tuple[list[tuple[str, str]], str]:
     """Labels and ids of the runs, and HTML that names the directories which are no whole runs."""
     runs, problems = list_runs(root)
-    told = "".join(f'<p class="quiet">{escape(problem)}</p>' for problem in problems)
-    return [(_label(run), run.id) for run in runs[:SHOWN]], told
+    labels = []
+    for run in runs[:SHOWN]:
+        try:
+            labels.append((_label(run), run.id))
+        except FinetuneError as error:
+            problems.append(f"{error}")
+    return labels, "".join(f'<p class="quiet">{escape(problem)}</p>' for problem in problems)
 
 
 def _label(run: Run) -> str:

@@ -17,6 +17,7 @@ def table(points: Sequence[Mapping], forecast: Mapping | None) -> str:
     if not points:
         return ""
     lines = [_line(f"{point['rows']:,}", f"{point['score']:.1%}", f"{point['loss']:.3f}") for point in points]
+    right = "answers' tokens right" if points[-1].get("metric") == "token_accuracy" else "right"
     said = '<p class="quiet">The other parts, and all rows, are still to come.</p>'
     if forecast:
         low, high = (100 * (forecast["score"] - forecast["gain"] + end) for end in forecast["interval"])
@@ -25,7 +26,7 @@ def table(points: Sequence[Mapping], forecast: Mapping | None) -> str:
         said = f"<p>{escape(forecast['text'])}</p>"
     return (
         f'<h3>With more rows</h3>{said}<div class="scroll"><table class="learning"><thead><tr><th>training rows</th>'
-        f"<th>right on validation</th><th>validation loss</th></tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
+        f"<th>{right} on validation</th><th>validation loss</th></tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 
@@ -105,7 +106,7 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
         def views(story: Story, shown: tuple, paused: bool) -> dict:
             """All that this page does not show yet of the run."""
             found = story.follow()
-            mark = f"{story.heard} {found}"
+            mark = f"{story.heard} {found} {paused}"
             comparison = story.run.directory / "comparison.json"
             compared = comparison.stat().st_mtime_ns if comparison.exists() else 0
             if shown == (story.run.id, mark, compared):
@@ -149,7 +150,9 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
             """The run of the address, else the one this browser saw last, else one that is at work."""
             wanted = dict(request.query_params).get("run", "")
             tab = gr.Tabs(selected="train") if wanted or kept else gr.skip()
-            return {run: wanted or kept or earlier.living(root), tabs: tab}
+            # On a Space it may be somebody else's, who has not given away its address.
+            living = "" if "SPACE_ID" in os.environ else earlier.living(root)
+            return {run: wanted or kept or living, tabs: tab}
 
         def list_earlier(run_id: str, *, opened: bool = False) -> dict:
             found, problems = earlier.choices(root)

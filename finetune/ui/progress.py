@@ -9,7 +9,7 @@ from finetune.runs.queue import place_words
 from finetune.runs.store import Status
 from finetune.training.expected import span
 from finetune.ui.notice import escape
-from finetune.ui.story import Story, clock
+from finetune.ui.story import PHASES, Story, clock
 
 GIB = 1024**3
 
@@ -25,14 +25,15 @@ def bar(story: Story, found: Status) -> str:
     if not found.steps and found.over:
         return ""  # its end is told above
     if not found.steps:
+        if found.state == "stopping":
+            return _bar(0.0, ["Stopping."], waiting=True)
         if story.expected_seconds is None or found.state == "comparing":
             return _bar(0.0, [found.message or "Starting: the model is loaded first."], waiting=True)
         return _bar(
             0.0, ["The first look at the validation rows.", f"{span(story.expected_seconds)} in all"], waiting=True
         )
-    unit = "answer" if found.state == "comparing" else "step"
     share = min(1.0, (found.step or 0) / found.steps)
-    facts = [f"{share:.0%}", f"{unit} {found.step or 0:,} of {found.steps:,}"]
+    facts = [f"{share:.0%}", f"{story.unit} {found.step or 0:,} of {found.steps:,}"]
     if found.loss is not None:
         facts.append(f"loss {found.loss:.3f}")
     if found.eta_seconds is not None and not found.over:
@@ -46,7 +47,8 @@ def bar(story: Story, found: Status) -> str:
         facts += _more(event)
     if found.state == "comparing" and event.get("text"):
         facts.append(event["text"])
-    word = {"comparing": "comparing", "stopping": "stopping after this step", "stopped": "stopped"}.get(found.state)
+    words = {"stopping": f"stopping after this {story.unit}", "stopped": "stopped"}
+    word = words.get(found.state) or (PHASES.get(story.phase) if found.state in ("running", "comparing") else None)
     return _bar(share, [word, *facts] if word else facts) + _cost(story, event)
 
 

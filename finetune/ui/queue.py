@@ -77,7 +77,8 @@ class Queue:
                 queue.move(self.root, key, to)
             elif to == CANCEL:
                 supervise.cancel(self.root, key)
-        except FinetuneError:
+        except FinetuneError as caught:
+            error = caught
             # The key says nothing to a person; what the list shows now does.
             if not _stands(self.root, key):
                 error = FinetuneError("It does not wait any more.", hint="It is at work by now, or was taken out.")

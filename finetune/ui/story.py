@@ -9,10 +9,9 @@ from pathlib import Path
 
 from finetune.runs.queue import place_words
 from finetune.runs.store import Run, Status, find_run, status
-from finetune.training.forecast import curve_words
+from finetune.training.forecast import MEASURES, curve_words
 
 # What the share counts that a look tells, in words that go after a number.
-MEASURES = {"accuracy": "of the labels right", "token_accuracy": "of the answers' tokens right"}
 
 
 class Story:
@@ -66,6 +65,16 @@ class Story:
             self.heard += len(events)
         return status(self.run)
 
+    @property
+    def phase(self) -> str:
+        """What the last step was one of: “train”, or one of `PHASES`."""
+        return (self.progress or {}).get("phase", "train")
+
+    @property
+    def unit(self) -> str:
+        """What is counted while the run is at work."""
+        return "answer" if self.phase == "compare" else "step"
+
     def curves(self) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
         """Training and validation loss as points by step."""
         with self._lock:
@@ -104,7 +113,7 @@ class Story:
         elif kind == "warning":
             self.warnings.append(event.get("text", ""))
         elif kind == "started":
-            self.warnings = []
+            self.warnings, self.expected_seconds = [], None
         if line := _line(event):
             self.log.append(f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {line}")
 
@@ -148,7 +157,8 @@ def _line(event: dict) -> str:
     if kind == "compared":
         return f"compared: {event.get('reason') or str(event.get('decision', '')).replace('_', ' ')}"
     if kind == "stopped":
-        return f"stopped at step {event.get('step')}" + (f": {event['reason']}" if event.get("reason") else "")
+        at = f" at step {event['step']}" if event.get("step") else ""
+        return f"stopped{at}" + (f": {event['reason']}" if event.get("reason") else "")
     if kind == "finished":
         return "training finished" if event.get("phase") == "train" else "finished"
     if kind == "failed":
@@ -165,12 +175,17 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def where(found: Status) -> list[str]:
+# What goes on beside the training itself, which has steps of its own, as the events name it.
+PHASES = {"sweep": "trying learning rates", "curve": "learning curve", "compare": "comparing"}
+
+
+def where(story: Story, found: Status) -> list[str]:
     """The numbers of a run that is at work: `step 84/120`, `loss 0.41`, `2:10 left`."""
     facts = []
     if found.step is not None and found.steps:
-        unit = "answer" if found.state == "comparing" else "step"
-        facts.append(f"{unit} {found.step:,}/{found.steps:,}")
+        if story.phase in ("sweep", "curve"):
+            facts.append(PHASES[story.phase])
+        facts.append(f"{story.unit} {found.step:,}/{found.steps:,}")
     if found.loss is not None:
         facts.append(f"loss {found.loss:.2f}")
     if found.eta_seconds is not None:

@@ -56,7 +56,7 @@ def _facts(story: Story, found: Status) -> list[str]:
     if found.state == "queued" and found.behind:
         return [f"waiting, {words}" if (words := place_words(found.place, found.of)) else f"waiting for {found.behind}"]
     if found.state in ("running", "stopping", "comparing"):
-        numbers = where(found)
+        numbers = where(story, found)
         word = [] if found.state == "running" and numbers else [STATES[found.state]]
         return word + numbers
     if found.state == "finished":

@@ -11,14 +11,16 @@ import gradio as gr
 from finetune.errors import FinetuneError
 from finetune.model import gallery, memory
 from finetune.runs import supervise
+from finetune.runs.recipes import OF_PRESETS
 from finetune.runs.store import Status, create, find_run, model_cache
 from finetune.training import loggers
+from finetune.training.forecast import MEASURES
 from finetune.training.recipe import Recipe
 from finetune.ui import charts, desk, learning, need, sampled, settings, suits
 from finetune.ui.desk import Data, Whose
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar, choices_list, outcome
-from finetune.ui.story import MEASURES, Story
+from finetune.ui.story import Story
 
 ALIVE = ("queued", "running", "comparing", "stopping")
 RAW_BYTES = 40_000  # of worker.log, from its end
@@ -89,7 +91,10 @@ class Train:
         scores = charts.scores(*story.course())
         answers = learning.table(*story.learning()) + sampled.table(story.answers())
         updates = {
-            self.start: gr.Button(visible=not alive, variant="secondary" if compared or resumable else "primary"),
+            self.start: gr.Button(
+                "Start another" if alive else "Start",
+                variant="secondary" if alive or compared or resumable else "primary",
+            ),
             self.stop: gr.Button(visible=alive, interactive=found.state != "stopping"),
             self.resume: gr.Button(visible=resumable, variant="primary" if resumable else "secondary"),
             self.see: gr.Button(visible=compared),
@@ -126,8 +131,8 @@ class Train:
         } | {self.more[name]: value for name, value in values.items()}
 
     def chosen(self, preset: str) -> dict:
-        """The values of a preset, put into the form."""
-        values = settings.values_of(preset, ["max_minutes", *self.more])
+        """What presets set, put into the form; the other fields stay as they are."""
+        values = settings.values_of(preset, list(OF_PRESETS))
         return {self.minutes: values.pop("max_minutes")} | {self.more[name]: value for name, value in values.items()}
 
     def weigh(self, data: Data | None, *form) -> dict:

@@ -100,12 +100,25 @@ def measured(options: argparse.Namespace) -> dict:
     return told
 
 
-# Parts of a step, by what the names of the profiler's operations begin with.
+# Parts of a step, by what the names of the profiler's operations begin with; the first that fits counts.
 PARTS = {
     "products of matrices": ("aten::mm", "aten::addmm", "aten::bmm", "aten::addbmm", "aten::baddbmm"),
     "attention": ("aten::_scaled_dot_product", "aten::_flash_attention"),
     "unpacking 4 bits": ("bitsandbytes::",),
     "copies": ("aten::copy_", "aten::clone", "aten::cat", "aten::index", "aten::gather"),
+    "optimiser": ("aten::_foreach", "aten::_fused", "aten::lerp", "aten::addcdiv", "aten::sqrt", "Optimizer"),
+    "draws of dropout": ("aten::random_", "aten::bernoulli", "aten::ge"),
+    "sums and norms": ("aten::sum", "aten::mean", "aten::linalg_vector_norm", "aten::_log_softmax", "aten::argmax"),
+    "element by element": (
+        "aten::add",
+        "aten::mul",
+        "aten::sub",
+        "aten::div",
+        "aten::neg",
+        "aten::silu",
+        "aten::rsqrt",
+        "aten::square",
+    ),
 }
 
 
@@ -123,13 +136,18 @@ def profiled(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as place, profile(activities=[ProfilerActivity.CPU]) as seen:
         _, tokens, first = _ours(options, prompt, rows, folder, device, dtype, options.steps + 1, clock, Path(place))
     spent = dict.fromkeys([*PARTS, "the rest"], 0.0)
+    others: dict[str, float] = {}
     products = 0
     for event in seen.key_averages():
         part = next((part for part, names in PARTS.items() if event.key.startswith(names)), "the rest")
         spent[part] += event.self_cpu_time_total
+        if part == "the rest":
+            others[event.key] = event.self_cpu_time_total
         products += event.count if part == "products of matrices" else 0
     for part, time_ in sorted(spent.items(), key=lambda one: -one[1]):
         print(f"{part:24} {time_ / sum(spent.values()):6.1%}")
+    largest = sorted(others.items(), key=lambda one: -one[1])[:6]
+    print("largest of the rest:", ", ".join(f"{name} {time_ / sum(spent.values()):.1%}" for name, time_ in largest))
     # The first pass computes values, the backward one the gradients of inputs: two products with each frozen weight.
     shape = memory.shape_of(str(folder))
     rate = _product_rate(torch, shape.hidden, shape.intermediate, dtype, device.kind)

@@ -12,7 +12,7 @@ from finetune.dataset.reading.decode import Text, decode
 from finetune.dataset.reading.delimited import read_delimited
 from finetune.dataset.reading.hub import load_hub
 from finetune.dataset.reading.jsonl import read_json
-from finetune.dataset.reading.many import joined
+from finetune.dataset.reading.many import beside, joined
 from finetune.dataset.reading.parquet import SIGNATURE, read_parquet
 from finetune.dataset.reading.records import MAX_BYTES, MAX_CELL, MAX_ROWS, BadRow, Records, limits_text
 from finetune.dataset.reading.table import Source, Table, preview
@@ -22,7 +22,7 @@ from finetune.errors import FinetuneError
 
 __all__ = [
     "MAX_BYTES", "MAX_CELL", "MAX_ROWS", "BadRow", "Source", "Table", "Tell", "limits_text", "load", "load_hub",
-    "load_text", "preview",
+    "load_text", "preview", "with_test",
 ]  # fmt: skip
 
 
@@ -51,6 +51,11 @@ def load(path: Path | str | Iterable[Path | str], *, test: Path | str | None = N
 def load_text(text: str, name: str = "pasted text", *, tell: Tell | None = None) -> Table:
     """Reads text as a file of the same content, as somebody pastes it. Raises as `load`."""
     return _checked(_table(pasted(text, name), tell))
+
+
+def with_test(table: Table, test: Path | str, *, tell: Tell | None = None) -> Table:
+    """A table that was read before, and a test file of the user's own after it. Raises as `load`."""
+    return _checked(beside(table, Path(test), _load_one, tell))
 
 
 def _load_one(path: Path, tell: Tell | None) -> Table:

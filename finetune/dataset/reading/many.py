@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,25 @@ def joined(paths: Sequence[Path], test: Path | None, load_one: LoadOne, tell: Te
         by_digest[table.sha256] = path.name
         tables.append(table)
     if test:
-        table = _named_in_errors(test, load_one, _part(tell, test, len(paths), len(paths) + 1))
-        if table.sha256 in by_digest:
-            raise FinetuneError(
-                f"The test file {test.name} is the same as {by_digest[table.sha256]}, byte for byte.",
-                hint="A score on rows that were learned says nothing: name another, or none, and rows are set aside.",
-            )
-        tables.append(replace(table, sources=tuple(replace(source, test=True) for source in table.sources)))
+        part = _part(tell, test, len(paths), len(paths) + 1)
+        tables.append(_tested(_named_in_errors(test, load_one, part), test.name, by_digest))
     return join(tables, notes)
+
+
+def beside(table: Table, test: Path, load_one: LoadOne, tell: Tell | None) -> Table:
+    """A table that is there already, and after it a test file. Raises as `joined`."""
+    tested = _tested(_named_in_errors(test, load_one, tell), test.name, {table.sha256: table.name})
+    return join([table, tested], [])
+
+
+def _tested(table: Table, name: str, others: Mapping[str, str]) -> Table:
+    """The table of a test file; `others` are the names of those that are learned from, by their hash."""
+    if table.sha256 in others:
+        raise FinetuneError(
+            f"The test file {name} is the same as {others[table.sha256]}, byte for byte.",
+            hint="A score on rows that were learned says nothing: name another, or none, and rows are set aside.",
+        )
+    return replace(table, sources=tuple(replace(source, test=True) for source in table.sources))
 
 
 def join(tables: Sequence[Table], notes: list[str]) -> Table:

@@ -65,9 +65,12 @@ class Again:
             self.must: "\n".join(now.must),
             self.must_not: "\n".join(now.must_not),
             self.pattern: now.pattern,
-            self.go: gr.Button("Compare again", interactive=True),
             self.notice: told,
-        }
+        } | self.ready()
+
+    def ready(self) -> dict:
+        """The run is not at work: it can be compared again."""
+        return {self.go: gr.Button("Compare again", interactive=True)}
 
     def begin(
         self, run_id: str, systems: list[str], prompt: str, files: list[str] | None, kept: bool, must: str, must_not: str,
@@ -80,7 +83,7 @@ class Again:
         # What does not fit the task is not on offer; it stays as it is, and the comparison passes over it.
         chosen = tuple(name for name in ALTERNATIVES if name in systems)
         said = Options(chosen, (prompt or "").strip(), _lines(must), _lines(must_not), (pattern or "").strip())
-        options.save(run, said, list(files) if files else None if kept else [])
+        options.save(run, said, options.passages_of(list(files) if files else None if kept else []))
         supervise.start(run, phase="compare")
         return {self.go: gr.Button("Started", interactive=False), self.fold: gr.Accordion(open=False)}
 

@@ -40,6 +40,7 @@ class Compare:
 
     Attributes:
         sections: what is shown of a run with a comparison; each has `shown()` and `view(story, comparison, outputs)`.
+        again: of the sections the one that starts another comparison.
         own: the prompt of one's own, which needs no comparison.
     """
 
@@ -51,6 +52,7 @@ class Compare:
     scores: gr.HTML
     details: gr.HTML
     sections: tuple
+    again: again.Again
     own: own_prompt.OwnPrompt
 
     def shown(self) -> list:
@@ -68,6 +70,8 @@ class Compare:
             self.bar: gr.HTML(bar(story, found) if comparing else "", visible=comparing),
             self.now: gr.Button(visible=adapter and not compared and (found.over or found.state == "created")),
         } | self.own.live(story.run, compared)
+        if found.over:
+            updates |= self.again.ready()
         if not compared:
             updates |= {self.banner: _waiting(found, adapter), self.body: gr.Column(visible=False)}
         return updates
@@ -126,11 +130,11 @@ def build(run: gr.State, root: Path) -> Compare:
             sidebyside.build(run, root),
             blind.build(run, root),
             checks.build(run, root),
-            again.build(run, root),
+            (other := again.build(run, root)),
             takeaway.build(run, root),
         )
     own = own_prompt.build(run, root)
-    tab = Compare(root, top, progress, now, body, score_table, details, sections, own)
+    tab = Compare(root, top, progress, now, body, score_table, details, sections, other, own)
     now.click(
         calm(notice)(tab.begin), [run], [notice, now], concurrency_limit=None, api_visibility="private",
         show_progress="hidden",
