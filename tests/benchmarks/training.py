@@ -7,8 +7,9 @@
 
 Each measurement is a process of its own; the systems take turns, so that a machine that slows down slows all of them. All
 have the same base in NF4, the same LoRA, rows, tokens a step, learning rate and schedule, and the loss on the answers
-alone. `trl` is SFTTrainer at its defaults; `trl-grouped` without checkpointing and with rows of like length in a batch;
-`trl-packed` without checkpointing and with rows packed into one. Tokens are those of the rows, padding not counted.
+alone; with --loss also the first weights and (packed rows apart) the order, and no dropout. `trl` is SFTTrainer at its
+defaults; `trl-grouped` without checkpointing and with rows of like length in a batch; `trl-packed` without checkpointing
+and with rows packed into one. Tokens are those of the rows, padding not counted.
 """
 
 from __future__ import annotations
@@ -215,10 +216,11 @@ def _ours(options, prompt, rows, folder, device, dtype, steps, clock, place) -> 
 def _trl(options, prompt, rows, folder, device, dtype, steps, clock, place) -> tuple[Any, int, int]:
     from datasets import Dataset
     from peft import LoraConfig
+    from transformers import set_seed
     from trl import SFTConfig, SFTTrainer
 
     from finetune.model.base import load_model
-    from finetune.training.batches import features
+    from finetune.training.batches import LengthGrouped, features
 
     recipe = _recipe(options)
     packs, plain = options.child == "trl-packed", options.child == "trl"
@@ -229,8 +231,14 @@ def _trl(options, prompt, rows, folder, device, dtype, steps, clock, place) -> t
         mean = sum(map(len, rows)) / len(rows)
         changes |= {"packing": True, "max_length": int(STEP_ROWS * mean)}
     counted: list[int] = []
+    # With --loss the mathematics are compared: the same first weights, and the same rows in every step.
+    order = LengthGrouped([len(row) for row in rows], STEP_ROWS, recipe.seed) if options.loss and not packs else None
+    set_seed(recipe.seed)
 
     class Trainer(SFTTrainer):
+        def _get_train_sampler(self, *args: Any) -> Any:
+            return order or super()._get_train_sampler(*args)
+
         def training_step(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
             mask = inputs.get("attention_mask")
             counted.append(int(mask.sum()) if mask is not None else inputs["input_ids"].numel())
@@ -261,8 +269,9 @@ def _trl(options, prompt, rows, folder, device, dtype, steps, clock, place) -> t
 
 def _recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(
-        base=options.base, batch_size=STEP_ROWS, epochs=1.0, rank=16, alpha=32, dropout=0.05, weight_decay=0.01,
+        base=options.base, batch_size=STEP_ROWS, epochs=1.0, rank=16, alpha=32, weight_decay=0.01,
         warmup=0.06, learning_rate=options.learning_rate, quantisation="nf4",
+        dropout=0.0 if options.loss else 0.05,
     )  # fmt: skip
 
 
