@@ -10,7 +10,7 @@ from finetune.model.base import load_model
 from finetune.model.head import logits_of
 from finetune.training.adapter import add_adapter
 from finetune.training.batches import IGNORED, collate
-from finetune.training.layers import kept_values, quick_layers
+from finetune.training.layers import LowRank, kept_values, masked, quick_layers
 from finetune.training.recipe import Recipe
 from finetune.training.step import AnswerLoss, answer_loss, answer_states, shared_tokens
 
@@ -124,6 +124,8 @@ def test_a_row_does_not_see_the_others(adapted):
 def test_dropout_leaves_its_share_and_the_mean(adapted):
     torch.manual_seed(3)
     keep, left = kept_values(torch.empty(1000, 333), 0.25)
+    assert set(keep.unique().tolist()) == {-1, 0}
+    keep = keep.bool()
     assert left == 0.75 and abs(keep.float().mean() - left) < 0.005
     # each value by itself, not in runs of eight
     assert abs((keep[:, :-1] == keep[:, 1:]).float().mean() - (0.75**2 + 0.25**2)) < 0.01
@@ -140,6 +142,29 @@ def test_dropout_leaves_its_share_and_the_mean(adapted):
             mean = torch.stack([layer(x) for _ in range(3000)]).mean(0)
             spread = (mean - layer.eval()(x)).abs().mean() / (layer(x) - layer.base_layer(x)).abs().mean()
         assert spread < 0.05
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("dropout", [0.001, 0.3, 0.9])
+def test_values_and_gradients_with_dropout_are_those_of_the_formula(dtype, dropout):
+    torch.manual_seed(2)
+    layer = torch.nn.Linear(24, 16, bias=False).requires_grad_(False).to(dtype)
+    keep, _ = kept_values(torch.empty(10, 24), dropout)
+    assert keep.bool().all() == (dropout == 0.001)
+    x, down, up = torch.randn(10, 24).to(dtype), torch.randn(4, 24), torch.randn(16, 4)
+    assert torch.equal(masked(x, keep), x * keep.bool())
+    found = []
+    for own in (True, False):
+        inputs = [part.clone().requires_grad_() for part in (x, down, up)]
+        if own:
+            out = LowRank.apply(inputs[0], layer, inputs[1], inputs[2], 0.5, keep)
+        else:
+            low = (inputs[0] * keep.bool()) @ inputs[1].to(dtype).T
+            out = layer(inputs[0]) + 0.5 * (low @ inputs[2].to(dtype).T)
+        found.append([out, *torch.autograd.grad(out.float().square().sum(), inputs)])
+    close = 1e-5 if dtype == torch.float32 else 0.05
+    for ours, plain in zip(*found, strict=True):
+        assert (ours - plain).float().norm() <= close * plain.float().norm()
 
 
 def test_a_switched_off_adapter_stays_off_and_unknown_layers_stay_as_they_are(adapted):

@@ -21,18 +21,30 @@ from torch.nn.functional import linear, silu
 
 # A byte of chance decides on a value: dropout is rounded to this share.
 CHANCES = 256
+BITS = {2: torch.int16, 4: torch.int32}
 
 
 def kept_values(like: torch.Tensor, dropout: float) -> tuple[torch.Tensor, float]:
-    """What dropout leaves of a tensor: bool of its shape, and the share that is left on average.
+    """What dropout leaves of a tensor: a mask for `masked`, and the share that is left on average.
 
     On a CPU one draw of torch's generator gives eight values, which costs an eighth of one draw for each.
     """
     threshold = round(dropout * CHANCES)
+    left = 1 - threshold / CHANCES
+    if not threshold:
+        return torch.full_like(like, -1, dtype=torch.int8), left
     if like.device.type != "cpu":
-        return torch.empty_like(like, dtype=torch.bool).bernoulli_(1 - threshold / CHANCES), 1 - threshold / CHANCES
+        return torch.empty_like(like, dtype=torch.bool).bernoulli_(left).to(torch.int8).neg_(), left
     draws = torch.empty((like.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-    return draws.view(torch.uint8)[: like.numel()].view(like.shape) >= threshold, 1 - threshold / CHANCES
+    chances = draws.view(torch.int8)[: like.numel()].view(like.shape)
+    # The lowest ones become 0, all others -1, by arithmetic: a comparison, and its result as a factor, take many times as long.
+    first = threshold - CHANCES // 2
+    return chances.clamp_(first - 1, first).neg_().add_(first - 1), left
+
+
+def masked(x: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+    """x where the mask (int8 of its shape) has all bits set, 0 where it has none."""
+    return (x.view(BITS[x.element_size()]) & keep).view(x.dtype)
 
 
 class LowRank(torch.autograd.Function):
@@ -40,8 +52,8 @@ class LowRank(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layer: nn.Module, down, up, scale: float, keep: torch.Tensor | None):
-        """x: (tokens, in), down A: (rank, in), up B: (out, rank), keep: bool (tokens, in) or None."""
-        low = linear(x if keep is None else x * keep, down.to(x.dtype))
+        """x: (tokens, in), down A: (rank, in), up B: (out, rank), keep: mask (tokens, in) or None."""
+        low = linear(x if keep is None else masked(x, keep), down.to(x.dtype))
         out = linear(x, weight_of(layer, x.dtype), layer.bias)
         out.addmm_(low, up.to(x.dtype).t(), alpha=scale)
         ctx.layer, ctx.scale = layer, scale
@@ -53,14 +65,14 @@ class LowRank(torch.autograd.Function):
         x, down, up, low, keep = ctx.saved_tensors
         grad_low = (grad @ up.to(x.dtype)).mul_(ctx.scale)
         grad_up = (grad.t() @ low).to(up.dtype).mul_(ctx.scale)
-        grad_down = (grad_low.t() @ (x if keep is None else x * keep)).to(down.dtype)
+        grad_down = (grad_low.t() @ (x if keep is None else masked(x, keep))).to(down.dtype)
         grad_x = None
         if ctx.needs_input_grad[0]:
             grad_x = grad @ weight_of(ctx.layer, x.dtype)
             if keep is None:
                 grad_x.addmm_(grad_low, down.to(x.dtype))
             else:
-                grad_x.addcmul_(grad_low @ down.to(x.dtype), keep.to(x.dtype))
+                grad_x.add_(masked(grad_low @ down.to(x.dtype), keep))
         return grad_x, None, grad_down, grad_up, None, None
 
 
