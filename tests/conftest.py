@@ -9,11 +9,14 @@ from pathlib import Path
 
 import chromium
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 # Before torch is imported by any test: the default policy makes small operations on shared cores 10-30 times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Pages are asked while other tests have the cores too.
+expect.set_options(timeout=15_000)
 
 SWITCHES = [
     "--no-sandbox",

@@ -227,6 +227,7 @@ def test_a_mend_is_applied_at_once_and_the_mended_rows_are_taken_away(page: Page
     expect(page.locator(".finding", has_text="no output")).to_contain_text("left out already")
     page.get_by_label("keep one of each", exact=True).uncheck()
     expect(page.locator("#readiness")).to_contain_text("62 rows")
+    expect(page.locator("#mended")).to_contain_text("Nothing was mended")
     page.get_by_label("mask personal data").check()
     expect(page.locator("#mended")).to_contain_text("1 × personal data masked")
     page.get_by_label("keep one of each", exact=True).check()
