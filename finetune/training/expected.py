@@ -61,8 +61,9 @@ def typical(rows: Sequence[Encoded], plan: Plan) -> list[Encoded]:
     order = [rows[place] for place in LengthGrouped([len(row) for row in rows], size * plan.accumulation, 0)]
     passes = [order[first : first + size] for first in range(0, len(order), size)]
     longest = [max(map(len, part)) for part in passes]
+    mean = fmean(longest)
     whole = [place for place, part in enumerate(passes) if len(part) == len(passes[0])]
-    return passes[min(whole, key=lambda place: abs(longest[place] - fmean(longest)))]
+    return passes[min(whole, key=lambda place: abs(longest[place] - mean))]
 
 
 def _wait(device: str) -> None:

@@ -12,7 +12,7 @@ LEVEL = 0.95
 FEWEST_POINTS = 3
 # A gain of less than this is not worth the work of doubling the rows.
 WORTHWHILE = 0.02
-# What the score of a look is a share of.
+# What the score of a look is a share of, in words that go after a number.
 MEASURES = {"accuracy": "of the labels right", "token_accuracy": "of the answers' tokens right"}
 
 

@@ -136,7 +136,8 @@ def train_run(
     planned = changes.applied(plan)
     forward = expected.timed_pass(at_hand(planned.quantisation), rows, planned, pad)
 
-    def tell(plan: Plan) -> None:
+    def tell(plan: Plan) -> float:
+        """Tells the plan, and gives the price of a second."""
         per_second, named = expected.price(run.root, device.kind, max(1, len(plan.cards)))
         seconds = expected.seconds_of(recipe, plan, forward * plan.micro_batch / planned.micro_batch)
         choices = [*plan.choices, *expected.choices(seconds, per_second, named)]
@@ -145,6 +146,7 @@ def train_run(
             expected_seconds=seconds, price={"per_second": per_second, "of": named}, spent_seconds=spent.get("seconds", 0),
             chosen=choose.chosen_values(asked, recipe, plan),
         )  # fmt: skip
+        return per_second
 
     points, sizes = [], curve.parts_of(len(rows)) if recipe.curve == "yes" else []
     if sizes:
@@ -163,12 +165,11 @@ def train_run(
     plan = several.spread(plan, cards)
 
     def attempt(plan: Plan, checkpoint: Path | None) -> Trained:
-        tell(plan)
+        per_second = tell(plan)
         if checkpoint:
             emit("log", text=f"resuming from {checkpoint.name}")
         model = loaded.pop(plan.quantisation, None)
         before = _before(run, checkpoint, lost=model is None) or spent
-        per_second, _ = expected.price(run.root, device.kind, max(1, len(plan.cards)))
         with others.beside(others.Part(recipe, plan, folder, rows, run.directory, pad, checkpoint), emit) as beside:
             return train(
                 model or load(plan.quantisation), recipe, plan, rows, validation, resume=checkpoint, before=before,

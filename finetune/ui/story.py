@@ -11,8 +11,6 @@ from finetune.runs.queue import place_words
 from finetune.runs.store import Run, Status, find_run, status
 from finetune.training.forecast import MEASURES, curve_words
 
-# What the share counts that a look tells, in words that go after a number.
-
 
 class Story:
     """What was heard of one run so far. All pages that show the run share it, whatever was missed by one of them.
