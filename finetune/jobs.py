@@ -25,7 +25,7 @@ from finetune.dataset.tell import Tell as TellLook
 from finetune.dataset.tell import silent
 from finetune.errors import FinetuneError
 from finetune.evidence.options import Options, passages_of, save
-from finetune.model import memory
+from finetune.model import machine, memory
 from finetune.runs import supervise
 from finetune.runs.store import Run, create, default_root, model_cache, open_run, status
 from finetune.training.choose import most_tokens
@@ -115,7 +115,7 @@ def read(data: Data, *, test: Path | str | None = None) -> Table:
 
 def recipe_for(preset: str | None = None, **changes: Any) -> Recipe:
     """The recipe of a preset, or the one that suits this device, with its default base unless another is named."""
-    device = memory.device()
+    device = machine.device()
     changes.setdefault("base", memory.default_base(device)[0])
     return Recipe.from_preset(preset or memory.default_preset(device), **changes)
 

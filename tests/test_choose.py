@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from finetune.model.gallery import find
-from finetune.model.memory import GIB, Device
+from finetune.model.machine import Device
+from finetune.model.memory import GIB
 from finetune.training.choose import Facts, again, choose, chosen_values, most_tokens, settled, without_data
 from finetune.training.plan import Choice, Plan, steps_of
 from finetune.training.recipe import AUTOMATIC, LONGEST, Recipe

@@ -25,6 +25,7 @@ HEAVY = {
     "finetune.training.together",
     "finetune.training.watch",
     "finetune.model.attention",
+    "finetune.model.split",
     "finetune.evidence.models.decoding",
     "finetune.evidence.models.likelihood",
     "finetune.evidence.models.pair",

@@ -12,7 +12,7 @@ import torch
 from finetune.dataset.example import Example
 from finetune.evidence.models.pair import Pair, Stopped
 from finetune.model.base import load_model, tokenizer
-from finetune.model.memory import Device
+from finetune.model.machine import Device
 from finetune.model.prompt import Prompt
 from finetune.training.adapter import add_adapter
 from finetune.training.looking import Looker, unmoved

@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 
 from finetune.dataset.example import Example
-from finetune.model import memory
+from finetune.model import machine
 from finetune.model.gallery import GALLERY, Shape, find
-from finetune.model.memory import GIB, Device, default_base, default_preset, estimate, shape_of, within_container
+from finetune.model.machine import Device, within_container
+from finetune.model.memory import GIB, default_base, default_preset, estimate, shape_of
 from finetune.training.plan import choose_rows, learning_rate, make_plan
 from finetune.training.recipe import Recipe
 
@@ -79,8 +80,8 @@ def test_defaults_by_device():
 
 
 def test_a_gpu_that_does_not_answer_is_no_gpu(monkeypatch):
-    monkeypatch.setattr(memory, "_nvidia_smi", lambda: "/bin/false")
-    assert memory.device().kind == "cpu"
+    monkeypatch.setattr(machine, "_nvidia_smi", lambda: "/bin/false")
+    assert machine.device().kind == "cpu"
 
 
 def test_learning_rate_falls_with_the_width_with_small_steps_and_with_the_length_of_the_run():

@@ -42,7 +42,8 @@ def test_numbers_ticks_and_emptied_fields():
 
 
 def test_the_memory_is_told_where_all_is_left_open(tmp_path):
-    from finetune.model.memory import GIB, Device
+    from finetune.model.machine import Device
+    from finetune.model.memory import GIB
 
     device = Device("cpu", "CPU", 24 * GIB, 22 * GIB, 2)
     told = need.bar("smollm2-135m", Recipe.from_preset("standard"), device, tmp_path)

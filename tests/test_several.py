@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from short import short_recipe, told, trained
 
 from finetune import jobs
-from finetune.model import memory
+from finetune.model import machine, memory
 from finetune.runs import process, supervise
 from finetune.runs.store import Run, create, status
 from finetune.training import others, several
@@ -213,7 +213,7 @@ def cards(monkeypatch):
 
     def there(**known: tuple[str, int]) -> tuple[str, ...]:
         monkeypatch.setattr(
-            memory, "device", lambda card: memory.Device("cuda", known[card][0], 2**40, known[card][1], 8)
+            machine, "device", lambda card: machine.Device("cuda", known[card][0], 2**40, known[card][1], 8)
         )
         return tuple(known)
 
@@ -270,15 +270,28 @@ def test_cards_are_those_that_cuda_would_show(tmp_path, monkeypatch, visible, na
     fake = tmp_path / "nvidia-smi"
     fake.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n'\n")
     fake.chmod(0o755)
-    monkeypatch.setattr(memory, "_nvidia_smi", lambda: str(fake))
-    monkeypatch.setattr(memory, "_torch_has_cuda", lambda: True)
+    monkeypatch.setattr(machine, "_nvidia_smi", lambda: str(fake))
+    monkeypatch.setattr(machine, "_torch_has_cuda", lambda: True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible or "")
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
     if visible is None:
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert memory.visible_cards() == names
-    assert several.keep_to_first_card() == names
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == (names[0] if names else visible)
+    assert machine.visible_cards() == names
+
+
+def test_gpus_that_are_in_sight_are_not_trained_on_by_threads(tmp_path, monkeypatch):
+    import torch
+    from transformers import TrainingArguments
+
+    from finetune.training.train import arguments
+
+    def set_up(found: TrainingArguments) -> torch.device:
+        found._n_gpu = 3
+        return torch.device("cpu")
+
+    monkeypatch.setattr(TrainingArguments, "_setup_devices", property(set_up))
+    assert TrainingArguments(output_dir=str(tmp_path)).n_gpu == 3
+    assert arguments(Recipe(), PLAN, tmp_path).n_gpu == 1
 
 
 def test_each_process_drops_something_else_and_the_same_after_a_resume():
@@ -299,14 +312,36 @@ def test_each_process_drops_something_else_and_the_same_after_a_resume():
         assert drawn(2, 7) == first[2, 7]
 
 
-def test_each_card_is_asked_for_its_own_memory(tmp_path, monkeypatch):
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Two GPUs of one make and one of another; of a slice it tells the card that it lies on."""
     fake = tmp_path / "nvidia-smi"
-    fake.write_text('#!/bin/sh\nwhile [ "$1" != -i ]; do shift; done\necho "card $2, ${2}000, ${2}00"\n')
+    fake.write_text(
+        "#!/bin/sh\ncase \"$*\" in *-i*) echo '0, GPU-ab, A 100, 8000, 700';; *)\n"
+        "echo '0, GPU-ab, H100, 80 GB, 8000, 700'\necho '1, GPU-ac, T4, 1600, [N/A]'\necho '2, GPU-ad, T4, 1600, 160'\n"
+        "echo '3, GPU-ae, H100, 80 GB, 8000, 5000';; esac\n"
+    )
     fake.chmod(0o755)
-    monkeypatch.setattr(memory, "_nvidia_smi", lambda: str(fake))
-    monkeypatch.setattr(memory, "_torch_has_cuda", lambda: True)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,2")
+    monkeypatch.setattr(machine, "_nvidia_smi", lambda: str(fake))
+    monkeypatch.setattr(machine, "_torch_has_cuda", lambda: True)
+    return lambda visible: monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+
+def test_a_device_is_told_with_those_of_its_make_beside_it(nvidia_smi):
     mib = 1024**2
-    first, second = memory.device(), memory.device("2")
-    assert (first.name, first.total_bytes, first.free_bytes) == ("card 3", 3000 * mib, 300 * mib)
-    assert (second.name, second.total_bytes, second.free_bytes) == ("card 2", 2000 * mib, 200 * mib)
+    nvidia_smi("3,2,GPU-ab,1")
+    first = machine.device()
+    assert (first.kind, first.name, first.total_bytes, first.free_bytes) == (
+        "cuda",
+        "H100, 80 GB",
+        8000 * mib,
+        5000 * mib,
+    )
+    assert first.beside == (machine.Beside(2, 700 * mib),)  # its place is that in the list
+    second = machine.device("2")
+    assert (second.name, second.free_bytes, second.beside) == ("T4", 160 * mib, ())
+    nvidia_smi("MIG-1,MIG-2")
+    assert machine.device().name == "A 100"
+    for nothing in ("1", "7", ""):  # one that does not tell its memory, that is not there, none at all
+        nvidia_smi(nothing)
+        assert machine.device().kind == "cpu"

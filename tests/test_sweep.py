@@ -12,7 +12,7 @@ from peft import get_peft_model_state_dict
 from finetune import jobs
 from finetune.errors import FinetuneError
 from finetune.model.base import load_model
-from finetune.model.memory import Device
+from finetune.model.machine import Device
 from finetune.model.prompt import Encoded
 from finetune.runs.events import EventLog
 from finetune.runs.store import Run, create

@@ -24,7 +24,7 @@ ROWS = [Encoded(number, [5, 6, 7, 20 + number % 9, 30 + number % 5], [40 + numbe
 
 
 def plan_for(recipe: Recipe, rows: int, **changes):
-    from finetune.model.memory import Device
+    from finetune.model.machine import Device
 
     settings = {
         "device": Device("cpu", "CPU", 2**34, 2**33, 2), "dtype": ("float32", "for the test"), "shape": None,

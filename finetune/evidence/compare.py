@@ -20,9 +20,10 @@ from finetune.evidence.money import cost
 from finetune.evidence.money.prices import Prices
 from finetune.evidence.systems import CLASSICAL
 from finetune.evidence.trial import ALONE, Trial
-from finetune.model import base, memory
+from finetune.model import base, machine
 from finetune.runs.process import write_text
 from finetune.runs.store import Run
+from finetune.training.choose import layers_of_gpus
 
 
 def compare(
@@ -101,8 +102,9 @@ def _made(trial: Trial) -> dict:
             tokens_in={name: said.read for name, said in test.items()},
             tokens_out={name: said.written for name, said in test.items()},
             training_tokens=training.get("tokens"), training_cards=training.get("cards", 1),
+            answering_cards=max(1, len(machine.device().split(layers_of_gpus(trial.run)))),
             peak_memory_bytes=training.get("peak_memory_bytes"),
-            device=memory.device().kind,
+            device=machine.device().kind,
         ),
         "options": trial.options.as_json()
         | {"prompt": trial.asking.instruction, "documents": len(trial.asking.passages)},

@@ -14,6 +14,7 @@ from filelock import FileLock
 from finetune.errors import FinetuneError
 from finetune.model import embedded
 from finetune.model.gallery import EMBEDDED, find
+from finetune.model.machine import Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -186,7 +187,9 @@ def precision(kind: str) -> tuple[str, str]:
     return "float32", "this CPU would only emulate bfloat16"
 
 
-def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool) -> PreTrainedModel:
+def load_model(
+    folder: Path, *, kind: str, dtype: str, quantisation: str, trains: bool, split: Split = ()
+) -> PreTrainedModel:
     """The model in `folder`, frozen, on the device.
 
     Args:
@@ -198,6 +201,7 @@ def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains
         trains: weights in 4 bits stay in 4 bits, on a path that has a backward pass. False unpacks them once on a CPU:
             the values are those of the 4-bit weights, and a step of generation no longer unpacks all of them for a
             single token.
+        split: where it lies, if it does not fit on one GPU.
     """
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -205,7 +209,10 @@ def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains
 
     logging.disable_progress_bar()
 
-    settings: dict = {"dtype": getattr(torch, dtype), "device_map": {"": 0 if kind == "cuda" else "cpu"}}
+    from finetune.model.split import connect, device_map
+
+    places = device_map(folder, split) if split else {"": 0 if kind == "cuda" else "cpu"}
+    settings: dict = {"dtype": getattr(torch, dtype), "device_map": places}
     if quantisation == "nf4":
         settings["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -229,6 +236,8 @@ def load_model(folder: Path, *, kind: str, dtype: str, quantisation: str, trains
             model = model.dequantize()
         else:
             keep_gradients(model)
+    if split:
+        connect(model)
     model.requires_grad_(False)
     model.config.use_cache = False
     return model

@@ -1,21 +1,14 @@
-"""What this machine has, what a run needs of it, and what was chosen for that reason. Nothing here imports torch."""
+"""What a run needs of the memory, and what was chosen for that reason. Nothing here imports torch."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import importlib.util
-import itertools
-import os
-import re
-import shutil
-import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from finetune.model.gallery import EMBEDDED, GALLERY, Shape, find
+from finetune.model.machine import Device, Split
 from finetune.training.recipe import Recipe
 
 GIB = 1024**3
@@ -37,122 +30,6 @@ CHUNK_LOGITS = {"cpu": 2**23, "cuda": 2**26}
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """Where a run computes: `kind` is "cuda" or "cpu"; memory in bytes, that of the card or of the machine.
-
-    `value_bytes` is what a number takes in the format that it computes in: two, and four on a CPU without bfloat16.
-    """
-
-    kind: str
-    name: str
-    total_bytes: int
-    free_bytes: int
-    cores: int
-    value_bytes: int = 2
-
-
-@functools.lru_cache(maxsize=1)
-def _nvidia_smi() -> str | None:
-    return shutil.which("nvidia-smi")
-
-
-@functools.lru_cache(maxsize=1)
-def _torch_has_cuda() -> bool:
-    """Whether the installed torch is a CUDA build, told by its version file, so that torch need not be loaded."""
-    spec = importlib.util.find_spec("torch")
-    if spec is None or not spec.submodule_search_locations:
-        return False
-    try:
-        text = (Path(spec.submodule_search_locations[0]) / "version.py").read_text(encoding="utf-8")
-    except OSError:
-        return True
-    return not re.search(r"^cuda\b[^=]*=\s*None", text, re.MULTILINE)
-
-
-def visible_cards() -> tuple[str, ...]:
-    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES has for them; none on a CPU.
-
-    Of slices of a GPU (MIG) the first alone: CUDA gives a process no more than one.
-    """
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if not _nvidia_smi() or not _torch_has_cuda():
-        return ()
-    if visible is not None:
-        names = [name.strip() for name in visible.split(",")]
-        # CUDA leaves out what stands behind a name that is none.
-        names = list(itertools.takewhile(lambda name: name and not name.startswith("-"), names))
-    else:
-        try:
-            answer = subprocess.run(
-                [_nvidia_smi(), "--query-gpu=index", "--format=csv,noheader"],
-                capture_output=True, text=True, timeout=10, check=True,
-            )  # fmt: skip
-        except (OSError, subprocess.SubprocessError):
-            return ()
-        names = answer.stdout.split()
-    return tuple(names[:1] if names and names[0].startswith("MIG") else names)
-
-
-def device(card: str | None = None) -> Device:
-    """The first visible GPU by `nvidia-smi`, else the CPU, with the memory free at this moment.
-
-    Args:
-        card: name of another GPU than the first visible one.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    visible = card or os.environ.get("CUDA_VISIBLE_DEVICES")
-    if _nvidia_smi() and visible not in ("", "-1") and _torch_has_cuda():
-        try:
-            answer = subprocess.run(
-                [
-                    _nvidia_smi(), "--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits",
-                    *(["-i", visible.split(",")[0]] if visible else []),
-                ],
-                capture_output=True, text=True, timeout=10, check=True,
-            )  # fmt: skip
-            name, total, free = (part.strip() for part in answer.stdout.splitlines()[0].rsplit(",", 2))
-            return Device("cuda", name, int(total) * 1024**2, int(free) * 1024**2, cores)
-        except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-            pass  # No driver, or a card that does not tell its memory: the CPU is what is sure to work.
-    memory = psutil.virtual_memory()
-    total, free = within_container(memory.total, memory.available)
-    return Device("cpu", f"CPU, {cores} cores", total, free, cores, 2 if _computes_in_bfloat16() else 4)
-
-
-def within_container(total: int, free: int, groups: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
-    """Bytes in all and free as a container may use them: the system tells those of the machine, and kills beyond the limit.
-
-    Args:
-        groups: where Linux tells the limits of control groups, of the second version or the first.
-    """
-    for limit, used, stat, cached in (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        (
-            "memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file",
-        ),
-    ):  # fmt: skip
-        try:
-            most, taken = (int((groups / name).read_text(encoding="ascii")) for name in (limit, used))
-            told = dict(line.split() for line in (groups / stat).read_text(encoding="ascii").splitlines())
-        except (OSError, ValueError):
-            continue  # no such group, or “max”: no limit
-        # Files that were read and are not in use are given back before anybody is killed.
-        taken -= int(told.get(cached, 0))
-        return min(total, most), max(0, min(free, most - taken))
-    return total, free
-
-
-@functools.lru_cache(maxsize=1)
-def _computes_in_bfloat16() -> bool:
-    """Whether this CPU has instructions for it, as torch asks; a system that tells its flags elsewhere counts as without."""
-    try:
-        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
-    except OSError:
-        return False
-    return bool(flags and {"avx512_bf16", "amx_tile"} & set(flags[1].split()))
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """Peak memory of a run, in bytes.
 
@@ -164,6 +41,7 @@ class Estimate:
         micro_batch: rows in one pass.
         checkpointing: activations are computed again in the backward pass to save memory.
         advice: what to do or why it fits, in one sentence.
+        split: where the base lies on several GPUs; the sizes above are then those of the fullest.
     """
 
     parts: dict[str, int]
@@ -173,6 +51,7 @@ class Estimate:
     micro_batch: int
     checkpointing: bool
     advice: str
+    split: Split = ()
 
 
 def shape_of(base: str, cache: Path | None = None) -> Shape | None:
@@ -262,27 +141,59 @@ def estimate(
         scored: tokens of the longest answer.
     """
     tokens = min(tokens or recipe.max_tokens, recipe.max_tokens)
-    available = int(where.free_bytes * HEADROOM)
-    smallest: dict[str, int] = {}
-    for checkpointing in (False, True):
-        rows = recipe.batch_size
-        while rows >= 1:
-            # With checkpointing a pass computes every row whole.
-            of = Pass(rows, tokens, 0 if checkpointing else min(shared, tokens - 1), min(scored, tokens))
-            needed = parts(shape, recipe, where, of, checkpointing)
-            total = sum(needed.values())
-            if total <= available:
-                advice = "fits in one pass a step" if rows == recipe.batch_size and not checkpointing else (
-                    f"fits with {rows} rows at a time" + (" and activations computed twice" if checkpointing else ""))  # fmt: skip
-                return Estimate(needed, total, available, True, rows, checkpointing, advice)
-            smallest = needed
-            rows //= 2
-    total = sum(smallest.values())
+    for count in range(1, 2 + len(where.beside)):
+        # The cards with the most memory free beside the first; one that does not fit on two may fit on three.
+        cards = sorted(where.beside, key=lambda card: -card.free_bytes)[: count - 1]
+        room = [int(free * HEADROOM) for free in (where.free_bytes, *(card.free_bytes for card in cards))]
+        for checkpointing in (False, True):
+            rows = recipe.batch_size
+            while rows >= 1:
+                # With checkpointing a pass computes every row whole.
+                of = Pass(rows, tokens, 0 if checkpointing else min(shared, tokens - 1), min(scored, tokens))
+                layers, needs = _split(shape, recipe, where, of, checkpointing, room)
+                needed, available = max(zip(needs, room, strict=True), key=lambda one: sum(one[0].values()) - one[1])
+                if (total := sum(needed.values())) <= available:
+                    whole = rows == recipe.batch_size and not checkpointing
+                    advice = "fits in one pass a step" if whole else (
+                        f"fits with {rows} rows at a time" + (" and activations computed twice" if checkpointing else ""))  # fmt: skip
+                    advice += f", split over {count} GPUs" if count > 1 else ""
+                    split = tuple(zip((0, *(card.place for card in cards)), layers, strict=True)) if count > 1 else ()
+                    return Estimate(needed, total, available, True, rows, checkpointing, advice, split)
+                rows //= 2
     remedy = "take a smaller base or a smaller max_tokens"
     if recipe.quantisation == "none":
         remedy = "set quantisation to nf4, or " + remedy
-    advice = f"needs {total / GIB:.1f} GiB and {available / GIB:.1f} GiB are free: {remedy}"
-    return Estimate(smallest, total, available, False, 1, True, advice)
+    on_each = f" on each of {count} GPUs" if count > 1 else ""
+    advice = f"needs {total / GIB:.1f} GiB{on_each} and {available / GIB:.1f} GiB are free: {remedy}"
+    return Estimate(needed, total, available, False, 1, True, advice)
+
+
+def _split(
+    shape: Shape, recipe: Recipe, where: Device, of: Pass, checkpointing: bool, room: Sequence[int]
+) -> tuple[list[int], list[dict[str, int]]]:
+    """How many layers go to each card, so that as much memory is left on each, and what each then needs, by parts.
+
+    The first card holds the embedding and the head too.
+
+    Args:
+        room: bytes that each card can give.
+    """
+
+    def on_card(number: int, layers: int) -> dict[str, int]:
+        needed = parts(dataclasses.replace(shape, layers=layers), recipe, where, of, checkpointing)
+        if number:
+            needed["base weights"] -= where.value_bytes * shape.embedding_parameters
+            needed["output layer"] = 0
+        return needed
+
+    layer = sum(on_card(0, 1).values()) - sum(on_card(0, 0).values())
+    left = [space - sum(on_card(number, 0).values()) for number, space in enumerate(room)]
+    layers = [0] * len(room)
+    for _ in range(shape.layers):
+        most = left.index(max(left))
+        layers[most] += 1
+        left[most] -= layer
+    return layers, [on_card(number, count) for number, count in enumerate(layers)]
 
 
 def default_base(where: Device) -> tuple[str, str]:
@@ -295,7 +206,7 @@ def default_base(where: Device) -> tuple[str, str]:
         return EMBEDDED, "no GPU here: the embedded model trains in minutes on a CPU"
     recipe = Recipe(batch_size=4, max_tokens=512)
     # The whole card: what another run holds now is free again when this one's turn comes.
-    whole = dataclasses.replace(where, free_bytes=where.total_bytes)
+    whole = dataclasses.replace(where, free_bytes=where.total_bytes, beside=())
     for entry in reversed(GALLERY):
         if not entry.gated:
             need = estimate(entry.shape, recipe, whole)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from finetune.dataset.example import Example, Task
 from finetune.model import memory
 from finetune.model.gallery import Shape, context_of
-from finetune.model.memory import Device
+from finetune.model.machine import Device
 from finetune.training.plan import Choice, Plan, steps_of
 from finetune.training.recipe import AUTOMATIC, LONGEST, Recipe
 
@@ -126,6 +126,11 @@ def settled(run: Run) -> Recipe:
 def plan_event(run: Run) -> dict | None:
     """The last plan that a training of this run told, None before there is one."""
     return next((event for event in reversed(run.events()[0]) if event["kind"] == "plan" and "chosen" in event), None)
+
+
+def layers_of_gpus(run: Run) -> list[int]:
+    """Layers of the base on each GPU in the training of a run, where it was split over several; none where it was not."""
+    return (plan_event(run) or {}).get("split", [])
 
 
 def chosen_values(before: Recipe, after: Recipe, plan: Plan) -> dict:
@@ -243,7 +248,7 @@ def _quantisation(recipe: Recipe, facts: Facts) -> tuple[str, str]:
     whole = dataclasses.replace(recipe, quantisation="none", max_tokens=bound)
     need = memory.estimate(facts.shape, whole, facts.device, facts.longest or None)
     sizes = f"{need.total / memory.GIB:.1f} GiB of {need.available / memory.GIB:.1f} GiB free"
-    if need.fits and not need.checkpointing:
+    if need.fits and not need.checkpointing and not need.split:
         return "none", f"the base fits as it is ({sizes}): nothing is lost to rounding it to 4 bits"
     return "nf4", f"QLoRA, in 4 bits: as it is, the base would take {sizes}"
 

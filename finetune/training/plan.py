@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from finetune.dataset.example import Example, Task
 from finetune.model.gallery import Shape
-from finetune.model.memory import GIB, Device, Estimate
+from finetune.model.machine import Device, Split
+from finetune.model.memory import GIB, Estimate
 from finetune.training.recipe import Recipe
 
 FEWEST_LOOK_ROWS = 24
@@ -49,6 +50,7 @@ class Plan:
         choices: the above in words.
         processes: that train together; micro-batch and accumulation are those of each.
         cards: GPU of each process, empty where there is but one.
+        split: where the base lies, if it does not fit on one GPU.
     """
 
     device: str
@@ -64,6 +66,12 @@ class Plan:
     choices: tuple[Choice, ...]
     processes: int = 1
     cards: tuple[str, ...] = ()
+    split: Split = ()
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs are taken up, at least one: each is paid for."""
+        return max(1, len(self.cards), len(self.split))
 
 
 def learning_rate(shape: Shape | None, model_type: str, batch_size: int, steps: int) -> tuple[float, str]:
@@ -136,6 +144,11 @@ def make_plan(
         Choice("device", device.name, "a GPU was found" if device.kind == "cuda" else "no GPU was found"),
         Choice("precision", dtype[0], dtype[1]),
     ]
+    split = estimate.split if estimate else ()
+    if split:
+        held = " and ".join(str(layers) for _, layers in split)
+        why = f"the base does not fit on one: they hold {held} of its layers, and compute in turns"
+        choices.append(Choice("GPUs", str(len(split)), why))
     room = min(recipe.batch_size, estimate.micro_batch if estimate else 1)
     # Equal passes: a step of 16 with room for 12 rows goes as 2 x 8, not 12 + 4.
     micro = max(rows for rows in range(1, room + 1) if recipe.batch_size % rows == 0)
@@ -168,7 +181,7 @@ def make_plan(
     )
     return Plan(
         device.kind, dtype[0], recipe.quantisation, micro, accumulation, checkpointing, rate, steps, steps_per_look,
-        estimate.total if estimate else None, tuple(choices),
+        estimate.total if estimate else None, tuple(choices), split=split,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.dataset.example import Example, Task
 from finetune.errors import FinetuneError
-from finetune.model import base, memory
+from finetune.model import base, machine, memory
 from finetune.model.advice import advise, base_of, rows_of, spelling_of
 from finetune.model.prompt import Encoded, Prompt, common_prefix
 from finetune.runs.store import Run, model_cache
@@ -35,7 +35,7 @@ def train_run(
     """Train the run, telling events; True when it came to its end, False when it was stopped.
 
     Args:
-        cards: names of the GPUs that it may train on, the one of this process first; none: on that one alone.
+        cards: names of the GPUs that processes beside this one may train on, its own first; none: it trains alone.
 
     Raises:
         FinetuneError: the base cannot be had, or does not fit.
@@ -48,7 +48,7 @@ def train_run(
     prompt, asked = prompt_of(run), recipe
     chosen = choose_rows(run.examples("train"), recipe.rows, record["task"], recipe.seed)
     held_out = run.examples("validation")
-    device, earlier = memory.device(), choose.plan_event(run) if resume else None
+    device, earlier = machine.device(), choose.plan_event(run) if resume else None
     recipe, settled = choose.for_run(run, prompt, chosen, folder, device, earlier)
     prompt.max_tokens = recipe.max_tokens
     # Rows that are too long for the base are told below, by their number.
@@ -76,8 +76,7 @@ def train_run(
         scored=max(len(row.answer) for row in rows),
     )  # fmt: skip
     if estimate and not estimate.fits:
-        whole = " A base is not split over several GPUs: it has to fit on one." if len(cards) > 1 else ""
-        raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.{whole}")
+        raise FinetuneError(f"{recipe.base} does not fit: it {estimate.advice}.")
 
     def load(quantisation: str) -> Any:
         began = time.monotonic()
@@ -87,6 +86,7 @@ def train_run(
             dtype=base.precision(device.kind)[0],
             quantisation=quantisation,
             trains=True,
+            split=estimate.split if estimate else (),
         )
         emit("log", text=f"loaded {folder.name} in {time.monotonic() - began:.1f} s")
         return model
@@ -138,13 +138,13 @@ def train_run(
 
     def tell(plan: Plan) -> float:
         """Tells the plan, and gives the price of a second."""
-        per_second, named = expected.price(run.root, device.kind, max(1, len(plan.cards)))
+        per_second, named = expected.price(run.root, device.kind, plan.gpus)
         seconds = expected.seconds_of(recipe, plan, forward * plan.micro_batch / planned.micro_batch)
         choices = [*plan.choices, *expected.choices(seconds, per_second, named)]
         emit(
             "plan", choices=[choice.as_json() for choice in choices], steps=plan.steps, revision=base.revision(folder),
             expected_seconds=seconds, price={"per_second": per_second, "of": named}, spent_seconds=spent.get("seconds", 0),
-            chosen=choose.chosen_values(asked, recipe, plan),
+            chosen=choose.chosen_values(asked, recipe, plan), split=[layers for _, layers in plan.split],
         )  # fmt: skip
         return per_second
 
@@ -196,7 +196,7 @@ def train_run(
     )
     if recipe.curve == "yes":
         curve.conclude(points, run.events()[0], len(rows), len(validation), emit, recipe.seed)
-    emit("finished", phase="train", **trained.as_json(), cards=max(1, len(plan.cards)))
+    emit("finished", phase="train", **trained.as_json(), cards=plan.gpus)
     return True
 
 

@@ -7,28 +7,17 @@ import os
 from collections.abc import Sequence
 
 from finetune.errors import FinetuneError
-from finetune.model import memory
+from finetune.model import machine, memory
 from finetune.training.plan import Choice, Plan
 
 # Sets how many processes train: on GPUs at most one a card; on a CPU, where it is for trying this out, any number.
 FORCED = "FINETUNE_PROCESSES"
 
 
-def keep_to_first_card() -> tuple[str, ...]:
-    """Lets this process see its first GPU alone, and gives the names of all that were visible.
-
-    With several in sight transformers would split each batch over all of them by threads.
-    """
-    cards = memory.visible_cards()
-    if "CUDA_VISIBLE_DEVICES" not in os.environ:
-        # nvidia-smi, which is asked for the memory, counts in the order of the slots.
-        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    os.environ["CUDA_VISIBLE_DEVICES"] = cards[0] if cards else os.environ.get("CUDA_VISIBLE_DEVICES", "0")
-    return cards
-
-
 def spread(plan: Plan, cards: Sequence[str]) -> Plan:
     """The plan for as many processes as there are cards for, with the same rows in a step; as it is where there is one.
+
+    A base that is split over the cards takes them all in one process.
 
     Args:
         plan: for one process.
@@ -37,6 +26,8 @@ def spread(plan: Plan, cards: Sequence[str]) -> Plan:
     Raises:
         FinetuneError: FINETUNE_PROCESSES is no number.
     """
+    if plan.split:
+        return plan
     forced = _forced()
     if plan.device != "cuda":
         fit, why = (), f"{FORCED} asks for it"
@@ -83,7 +74,7 @@ def _forced() -> int:
 
 def _fit(plan: Plan, cards: Sequence[str]) -> tuple[list[str], str]:
     """The cards that can do what the first one does, and why these."""
-    first, *rest = [(card, memory.device(card)) for card in cards] or [("", None)]
+    first, *rest = [(card, machine.device(card)) for card in cards] or [("", None)]
     alike = [(card, device) for card, device in rest if device.kind == "cuda" and device.name == first[1].name]
     needed = plan.estimated_bytes or 0
     free = [card for card, device in alike if device.free_bytes * memory.HEADROOM >= needed]

@@ -242,7 +242,7 @@ def _keep(trainer: AnswerTrainer, watch: Watch, directory: Path) -> int:
 def arguments(recipe: Recipe, plan: Plan, directory: Path, *, follows: bool = False) -> TrainingArguments:
     """What transformers is told. A process that `follows` another one neither looks nor saves nor tells."""
     when = "no" if follows else "steps"
-    return TrainingArguments(
+    made = TrainingArguments(
         output_dir=str(directory / "checkpoints"),
         num_train_epochs=recipe.epochs,
         max_steps=plan.steps,
@@ -275,6 +275,10 @@ def arguments(recipe: Recipe, plan: Plan, directory: Path, *, follows: bool = Fa
         seed=recipe.seed,
         dataloader_pin_memory=plan.device == "cuda",
     )
+    if made.n_gpu > 1:
+        # With several in sight it would split each batch over all of them by threads.
+        made._n_gpu = 1
+    return made
 
 
 def dataset(rows: Sequence[Encoded], *, blank: bool = False) -> Dataset:

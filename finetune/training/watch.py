@@ -251,8 +251,8 @@ def _malloc_trim() -> Callable[[int], int] | None:
 
 
 def peak_memory(device: str) -> int:
-    """The most memory this process has held so far, in bytes: of the GPU, or of the machine on a CPU."""
+    """The most memory this process has held so far, in bytes: of the fullest GPU, or of the machine on a CPU."""
     if device == "cuda":
-        return torch.cuda.max_memory_allocated()
+        return max(map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count())))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

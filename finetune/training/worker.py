@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from finetune.errors import FinetuneError
+from finetune.model import machine
 from finetune.runs.events import EventLog
 from finetune.runs.process import process_start
 from finetune.runs.queue import Turn
 from finetune.runs.store import Run, open_run
 from finetune.runs.supervise import WaitStopped, lease
-from finetune.training import others, several
+from finetune.training import others
 from finetune.training.alarms import Diverged
 from finetune.training.recover import OutOfMemory, is_out_of_memory
 
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, _ask_to_stop)
     signal.signal(signal.SIGINT, _ask_to_stop)
-    cards = several.keep_to_first_card()
+    cards = machine.visible_cards()
     run = open_run(options.run, options.run.parent)
     with EventLog(run.events_path) as log:
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from finetune.model.gallery import GALLERY, BaseModel, context_of
-from finetune.model.memory import GIB, Device, estimate, shape_of
+from finetune.model.machine import Device
+from finetune.model.memory import GIB, estimate, shape_of
 from finetune.training.choose import without_data
 from finetune.training.recipe import Recipe
 from finetune.ui.notice import escape
@@ -25,6 +26,7 @@ def _label(entry: BaseModel, device: Device) -> str:
     recipe = without_data(Recipe.from_preset("standard"), context=entry.context, shape=entry.shape, device=device)
     need = estimate(entry.shape, recipe, device)
     held = " in 4 bits" if recipe.quantisation == "nf4" else ""
+    held += f" over {len(need.split)} GPUs" if need.split else ""
     facts.append(f"fits{held}" if need.fits else "too large for this machine")
     return " · ".join([*facts, entry.note])
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from finetune.model import memory  # noqa: E402
+from finetune.model import machine, memory  # noqa: E402
 from finetune.model.gallery import EMBEDDED, find  # noqa: E402
 from finetune.model.prompt import Encoded  # noqa: E402
 from finetune.runs.store import default_root, model_cache  # noqa: E402
@@ -71,7 +71,7 @@ def measured(setting: Setting) -> dict:
     from finetune.training.watch import peak_memory
 
     dtype = setting.dtype
-    device = dataclasses.replace(memory.device(), value_bytes=4 if dtype == "float32" else 2)
+    device = dataclasses.replace(machine.device(), value_bytes=4 if dtype == "float32" else 2)
     recipe = Recipe(
         base=setting.base, batch_size=setting.rows, rank=setting.rank, alpha=2 * setting.rank, dropout=setting.dropout,
         quantisation=setting.quantisation, max_tokens=4096,

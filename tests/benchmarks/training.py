@@ -81,11 +81,11 @@ def measured(options: argparse.Namespace) -> dict:
     """One system, in this process: `tokens_per_second`, `peak_bytes`, `losses`, and the validation loss with --loss."""
     import torch
 
-    from finetune.model import base, memory
+    from finetune.model import base, machine
     from finetune.training.watch import peak_memory
 
     prompt, rows, held_out, folder = prepared(options)
-    device = memory.device()
+    device = machine.device()
     dtype = base.precision(device.kind)[0]
     clock = Clock()
     steps = -(-len(rows) // STEP_ROWS) if options.loss else options.steps + 1
@@ -128,10 +128,10 @@ def profiled(options: argparse.Namespace) -> None:
     import torch
     from torch.profiler import ProfilerActivity, profile
 
-    from finetune.model import base, memory
+    from finetune.model import base, machine, memory
 
     prompt, rows, _, folder = prepared(options)
-    device = memory.device()
+    device = machine.device()
     dtype = base.precision(device.kind)[0]
     clock = Clock()
     with tempfile.TemporaryDirectory() as place, profile(activities=[ProfilerActivity.CPU]) as seen:

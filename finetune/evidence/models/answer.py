@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from finetune.errors import FinetuneError
 from finetune.evidence.models.question import questions
 from finetune.evidence.systems import FINE_TUNED
-from finetune.model import memory
+from finetune.model import machine
 from finetune.runs.queue import Turn
 from finetune.runs.store import Run
 from finetune.runs.supervise import WaitStopped, lease
@@ -68,7 +68,7 @@ def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -
                 f"The device is in use by {behind[-1] or 'another run'}.", hint="Ask again when it is finished."
             ) from None
     finally:
-        if memory.device().kind == "cuda":
+        if machine.device().kind == "cuda":
             # The lease is given back, and with it the memory: the next run measures what is free.
             _let_go()
         _turn.release()

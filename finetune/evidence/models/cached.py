@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from finetune.evidence.forgetting.general import PASSAGES
 from finetune.evidence.models.kept import Kept, weights_of
-from finetune.model import base, memory
+from finetune.model import base, machine
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
 
@@ -152,7 +152,7 @@ class Models:
         """Give the memory of the model back; it is loaded again when something has to be asked."""
         if self._pair is not None:
             self._pair = None
-            if memory.device().kind == "cuda":
+            if machine.device().kind == "cuda":
                 import torch
 
                 torch.cuda.empty_cache()

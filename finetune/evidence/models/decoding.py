@@ -103,7 +103,8 @@ class Slots(Cache):
         self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         assert self._where is not None
-        slots, places, columns = self._where
+        here = key_states.device  # of this layer: those of a split base lie on several
+        slots, places, columns = self._where[0].to(here), self._where[1].to(here), self._where[2]
         if layer_idx == len(self.kept):
             # Zeros: what is masked still has to be a number.
             self.kept.append(
@@ -117,7 +118,7 @@ class Slots(Cache):
             if self._fresh:
                 for lacking, cache in self._begin:
                     begun = (cache.layers[layer_idx].keys, cache.layers[layer_idx].values)[number]
-                    kept[lacking, :, : begun.shape[2]] = begun
+                    kept[lacking.to(here), :, : begun.shape[2]] = begun
             kept[slots[:, None], :, places] = new.transpose(1, 2).to(kept.dtype)
             result.append(kept[slots, :, :columns] if self._fresh else kept[: len(slots), :, :columns])
         return result[0], result[1]

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from finetune.model import base, memory
+from finetune.model import base, machine
 from finetune.runs.store import Run
 from finetune.training.choose import settled
 
@@ -86,7 +86,7 @@ class Kept:
 
 def weights_of(run: Run, folder: Path, *, adapter: bool) -> str:
     """What the answers of a run's base, or of its fine-tuned version, depend on beside the prompt."""
-    kind = memory.device().kind
+    kind = machine.device().kind
     parts = [
         str(SCORING), kind, base.precision(kind)[0], settled(run).quantisation, _state_of(folder),
         *(importlib.metadata.version(name) for name in ("torch", "transformers", "peft")),

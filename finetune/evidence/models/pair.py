@@ -17,12 +17,13 @@ from finetune.errors import FinetuneError
 from finetune.evidence.models import decoding, likelihood
 from finetune.evidence.models.decoding import Generated, Stopped
 from finetune.evidence.models.likelihood import Likelihoods
-from finetune.model import attention, memory
+from finetune.model import attention, machine
 from finetune.model.base import load_model, precision, resolve
 from finetune.model.head import hidden_states, logits_of
+from finetune.model.machine import Split
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
-from finetune.training.choose import settled
+from finetune.training.choose import layers_of_gpus, settled
 
 __all__ = ["Pair", "Stopped"]
 
@@ -42,17 +43,26 @@ class Pair:
         kind: "cuda" or "cpu".
         quantisation: as it was trained.
         probes: prompts (token ids) on which the proof is made.
+        split: where the base lies, if it does not fit on one GPU.
     """
 
     def __init__(
-        self, folder: Path, adapter: Path, prompt: Prompt, *, kind: str, quantisation: str, probes: Sequence[list[int]]
+        self,
+        folder: Path,
+        adapter: Path,
+        prompt: Prompt,
+        *,
+        kind: str,
+        quantisation: str,
+        probes: Sequence[list[int]],
+        split: Split = (),
     ):
         if not (adapter / "adapter_config.json").is_file():
             raise FinetuneError("This run has no adapter yet.", hint="Train it first, or resume it.")
         self.folder, self.prompt, self.kind = folder, prompt, kind
         self.dtype = getattr(torch, precision(kind)[0])
         self.model: Any = load_model(
-            folder, kind=kind, dtype=precision(kind)[0], quantisation=quantisation, trains=False
+            folder, kind=kind, dtype=precision(kind)[0], quantisation=quantisation, trains=False, split=split
         )
         self.model.eval()
         self.model.config.use_cache = True
@@ -78,8 +88,11 @@ class Pair:
         """The pair of a run, on the device at hand. Raises FinetuneError as `resolve`."""
         recipe = settled(run)
         folder = resolve(recipe.base, model_cache(run.root))
-        kind = memory.device().kind
-        return cls(folder, run.adapter, prompt, kind=kind, quantisation=recipe.quantisation, probes=probes)
+        device = machine.device()
+        return cls(
+            folder, run.adapter, prompt, kind=device.kind, quantisation=recipe.quantisation, probes=probes,
+            split=device.split(layers_of_gpus(run)),
+        )  # fmt: skip
 
     @property
     def device(self) -> torch.device:

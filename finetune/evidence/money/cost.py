@@ -28,6 +28,7 @@ def measured(
     tokens_out: Mapping[str, int] | None = None,
     training_tokens: int | None = None,
     training_cards: int = 1,
+    answering_cards: int = 1,
     peak_memory_bytes: int | None = None,
     device: str | None = None,
 ) -> dict:
@@ -41,6 +42,7 @@ def measured(
             are those read, `tokens_out` those written.
         training_tokens: that training read, every pass counted.
         training_cards: GPUs that trained at the same time; each is paid for.
+        answering_cards: GPUs that the model lay on as it answered; so are these.
         device: "cpu" or "cuda", where all this was measured.
     """
     if rows < 1:
@@ -49,6 +51,7 @@ def measured(
         "training_seconds": training_seconds,
         "training_tokens": training_tokens,
         "training_cards": training_cards,
+        "answering_cards": answering_cards,
         "peak_memory_bytes": peak_memory_bytes,
         "device": device,
         "tokens_per_request": {system: total / rows for system, total in tokens.items()},
@@ -81,7 +84,12 @@ def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, aga
     """
     machine = prices.machine_for(cost.get("device"))
     second = machine.second(prices.electricity.per_kwh)
-    seconds = cost["seconds_per_request"]
+    cards = cost.get("answering_cards", 1)
+    # A system that reads no tokens has no language model: no GPU is taken up by it but that of the machine.
+    seconds = {
+        name: taken * (cards if cost["tokens_per_request"].get(name) else 1)
+        for name, taken in cost["seconds_per_request"].items()
+    }
     trained = cost.get("training_seconds")
     training = None if trained is None else trained * cost.get("training_cards", 1) * second
     tuned = seconds[FINE_TUNED] * second if FINE_TUNED in seconds else None

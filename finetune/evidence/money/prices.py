@@ -38,7 +38,7 @@ class Machine:
     """Where a model runs: of one's own, which costs `watts` while it works, or rented, which costs `per_hour`.
 
     Attributes:
-        kind: "cpu" or "cuda", as in `finetune.model.memory.Device`.
+        kind: "cpu" or "cuda", as in `finetune.model.machine.Device`.
     """
 
     name: str
