@@ -150,7 +150,6 @@ def train(
     recipe = recipe or recipe_for()
     root = (root or default_root()).expanduser().absolute()
     report = data if isinstance(data, Report) else inspect(data, recipe=recipe, root=root)
-    recipe = _with_absolute_base(recipe)
     passages = passages_of(documents)  # before there is a run: one that cannot be read is to leave none behind
     run = create(root, report=report, recipe=recipe, name=Path(report.name).stem, directory=directory, compare=compare)
     if options is not None or documents:
@@ -254,9 +253,3 @@ def _pieces(tokenizer: Any) -> CountPieces:
     from finetune.model.prompt import pieces
 
     return partial(pieces, tokenizer)
-
-
-def _with_absolute_base(recipe: Recipe) -> Recipe:
-    """A base given as a relative folder is looked for by the worker, which works in the run's directory."""
-    folder = Path(recipe.base).expanduser()
-    return dataclasses.replace(recipe, base=str(folder.absolute())) if folder.is_dir() else recipe

@@ -39,6 +39,14 @@ def run(tmp_path):
     return store.create(tmp_path, report=report(), recipe=Recipe(), name="tickets")
 
 
+def test_a_base_in_a_folder_is_found_from_the_directory_of_the_run_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "own").mkdir(parents=True)
+    made = store.create(tmp_path, report=report(), recipe=Recipe(base="models/own"), name="tickets")
+    assert made.recipe().base == str(tmp_path / "models" / "own")
+    assert store.create(tmp_path, report=report(), recipe=Recipe(base="owner/name"), name="t").recipe().base == "owner/name"
+
+
 def test_a_run_holds_what_it_was_made_from(tmp_path):
     recipe = Recipe.from_preset("pilot", seed=7)
     run = store.create(tmp_path, report=report(seed=7), recipe=recipe, name="Tickets (née «new»)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -179,6 +180,9 @@ def create(
     if directory is None:
         directory = root / "runs" / f"{_slug(name)}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
     directory = directory.absolute()
+    if (folder := Path(recipe.base).expanduser()).is_dir():
+        # A relative one would be looked for by the worker, which works in the directory of the run.
+        recipe = dataclasses.replace(recipe, base=str(folder.absolute()))
     inspected = report.as_json()
     record = recipe.as_json() | {
         "name": name,

@@ -86,8 +86,6 @@ def publish(root: Path) -> None:
     ) -> dict:  # fmt: skip
         """Start a run on a file; it goes on without the caller. Returns its id."""
         data = read(path, input, output, task, seed, template, group, time, test_file, mends, near, more_files)
-        if (folder := Path(base).expanduser()).is_dir():
-            base = str(folder.absolute())  # the worker works in the directory of the run
         recipe = Recipe.from_preset(
             preset, base=base, seed=data.seed, validation_share=data.validation, test_share=data.test,
             **({"max_minutes": minutes} if minutes else {}),

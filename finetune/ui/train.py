@@ -158,8 +158,6 @@ class Train:
     def recipe(self, data: Data | None, base: str, other: str, preset: str, minutes: float | None, *more):
         """The recipe that the form says, with the split of the tab Preview."""
         chosen = (other or "").strip() or base or Recipe.base  # none is chosen before the machine was asked
-        if (folder := Path(chosen).expanduser()).is_dir():
-            chosen = str(folder.absolute())  # the worker works in the directory of the run
         values = dict(zip(self.more, more, strict=True)) | {
             "base": chosen,
             "max_minutes": minutes,
