@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 
 from finetune.errors import FinetuneError
+from finetune.runs.supervise import lease
 from finetune.training.recipe import AUTOMATIC, PRESETS, Recipe
 from finetune.ui import need, settings, suits
 from finetune.ui.desk import EXAMPLES, open_files
@@ -49,6 +50,23 @@ def test_the_memory_is_told_where_all_is_left_open(tmp_path):
     told = need.bar("smollm2-135m", Recipe.from_preset("standard"), device, tmp_path)
     assert "GiB" in told and "fits" in told
     assert all("fits" in label or "too large" in label for label, _ in need.gallery(device))
+
+
+def test_what_a_run_at_work_holds_of_a_gpu_is_free_for_the_next_one(tmp_path, monkeypatch):
+    from finetune.model import machine
+    from finetune.model.memory import GIB
+
+    full = machine.Device("cuda", "a GPU", 24 * GIB, 1 * GIB, 8, beside=(machine.Beside(1, 2 * GIB),))
+    monkeypatch.setattr(machine, "device", lambda: full)
+    assert need.device_of(tmp_path) == (full, False)
+    with lease(tmp_path, "another"):
+        device, later = need.device_of(tmp_path)
+        assert later and device.free_bytes == 24 * GIB and device.beside == (machine.Beside(1, 24 * GIB),)
+        told = need.bar("smollm2-135m", Recipe.from_preset("standard"), device, tmp_path, later=later)
+        assert "free on a GPU once the run at work is over" in told
+        monkeypatch.setattr(machine, "device", lambda: machine.Device("cpu", "CPU", 24 * GIB, GIB, 2))
+        assert need.device_of(tmp_path)[1] is False  # who holds what of a machine nobody knows
+    assert need.device_of(tmp_path)[1] is False
 
 
 def test_what_does_not_suit_is_told_beneath_the_choice_of_the_base(tmp_path):

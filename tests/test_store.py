@@ -44,7 +44,10 @@ def test_a_base_in_a_folder_is_found_from_the_directory_of_the_run_too(tmp_path,
     (tmp_path / "models" / "own").mkdir(parents=True)
     made = store.create(tmp_path, report=report(), recipe=Recipe(base="models/own"), name="tickets")
     assert made.recipe().base == str(tmp_path / "models" / "own")
-    assert store.create(tmp_path, report=report(), recipe=Recipe(base="owner/name"), name="t").recipe().base == "owner/name"
+    assert (
+        store.create(tmp_path, report=report(), recipe=Recipe(base="owner/name"), name="t").recipe().base
+        == "owner/name"
+    )
 
 
 def test_a_run_holds_what_it_was_made_from(tmp_path):

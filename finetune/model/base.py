@@ -14,7 +14,7 @@ from filelock import FileLock
 from finetune.errors import FinetuneError
 from finetune.model import embedded
 from finetune.model.gallery import EMBEDDED, find
-from finetune.model.machine import Split
+from finetune.model.machine import Split, cpu_has_bfloat16
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -176,13 +176,13 @@ def tokenizer(name: str, *, cache: Path) -> PreTrainedTokenizerBase:
 
 def precision(kind: str) -> tuple[str, str]:
     """The number format of the computation on this kind of device, and why: "bfloat16", "float16" or "float32"."""
-    import torch
-
     if kind == "cuda":
+        import torch
+
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bfloat16", "this GPU computes in it, at half the memory of float32"
         return "float16", "this GPU has no bfloat16"
-    if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported():
+    if cpu_has_bfloat16():
         return "bfloat16", "this CPU has instructions for it"
     return "float32", "this CPU would only emulate bfloat16"
 

@@ -132,7 +132,7 @@ def device(card: str | None = None) -> Device:
             return dataclasses.replace(first, beside=tuple(beside))
     memory = psutil.virtual_memory()
     total, free = within_container(memory.total, memory.available)
-    return Device("cpu", f"CPU, {cores} cores", total, free, cores, 2 if _computes_in_bfloat16() else 4)
+    return Device("cpu", f"CPU, {cores} cores", total, free, cores, 2 if cpu_has_bfloat16() else 4)
 
 
 def within_container(total: int, free: int, groups: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:
@@ -159,8 +159,8 @@ def within_container(total: int, free: int, groups: Path = Path("/sys/fs/cgroup"
 
 
 @functools.lru_cache(maxsize=1)
-def _computes_in_bfloat16() -> bool:
-    """Whether this CPU has instructions for it, as torch asks; a system that tells its flags elsewhere counts as without."""
+def cpu_has_bfloat16() -> bool:
+    """Whether this CPU has instructions for it; a system that tells its flags elsewhere counts as without."""
     try:
         flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 
 from finetune.errors import FinetuneError
-from finetune.model import gallery, machine, memory
+from finetune.model import gallery, memory
 from finetune.runs import supervise
 from finetune.runs.recipes import OF_PRESETS
 from finetune.runs.store import Status, create, find_run, model_cache
@@ -115,7 +115,7 @@ class Train:
 
     def machine(self) -> dict:
         """The gallery as this machine can hold it, and the preset it should take; asked when the page opens."""
-        device = machine.device()
+        device, later = need.device_of(self.root)
         base, reason = memory.default_base(device)
         own = "" if self.first_base is None or gallery.find(self.first_base) else self.first_base
         if self.first_base and not own:
@@ -127,7 +127,9 @@ class Train:
             self.other: own,
             self.preset: preset,
             self.minutes: values.pop("max_minutes"),
-            self.need: need.bar(own or base, settings.recipe_of(preset, {}), device, model_cache(self.root)),
+            self.need: need.bar(
+                own or base, settings.recipe_of(preset, {}), device, model_cache(self.root), later=later
+            ),
         } | {self.more[name]: value for name, value in values.items()}
 
     def chosen(self, preset: str) -> dict:
@@ -140,8 +142,9 @@ class Train:
         try:
             recipe = self.recipe(data, *form)
             longest, cache = desk.longest(data) if data else None, model_cache(self.root)
+            device, later = need.device_of(self.root)
             return {
-                self.need: need.bar(recipe.base, recipe, machine.device(), cache, longest),
+                self.need: need.bar(recipe.base, recipe, device, cache, longest, later=later),
                 self.suits: gr.HTML(said := suits.view(data, recipe, cache), visible=bool(said)),
             }
         except FinetuneError as error:
