@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
+import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
+from accelerate import dispatch_model
 from accelerate.utils import check_device_map
 from peft import peft_model
 from safetensors.torch import load_file
@@ -21,8 +26,10 @@ from finetune.model import base, machine, memory, split
 from finetune.model.gallery import Shape, find
 from finetune.runs.store import Run, create
 from finetune.training import choose
+from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.session import prompt_of
+from finetune.training.watch import Watch
 
 # What the device and the card beside it have: a layer and a half fit on each.
 FREE = int(1.5 * 2**20 / memory.HEADROOM)
@@ -149,6 +156,54 @@ def test_what_is_no_layer_lies_with_the_first_ones(tiny_model):
         split.layers_of(model)
 
 
+def test_nothing_of_the_hooks_that_loading_lays_on_stays(tiny_model):
+    model = base.load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
+    before = model(torch.tensor([[5, 6, 7]])).logits
+    dispatch_model(model, split.device_map(tiny_model, (("cpu", 1), ("cpu", 1))), force_hooks=True)
+    layer = split.layers_of(model)[1][0]
+    assert "forward" in layer.__dict__ and hasattr(layer, "_hf_hook")
+    split.connect(model)
+    assert "forward" not in layer.__dict__ and not hasattr(layer, "_hf_hook")
+    assert model(torch.tensor([[5, 6, 7]])).logits.equal(before)
+    there, _ = weakref.ref(layer), gc.disable()
+    try:
+        del model, layer
+        assert there() is None  # no circle keeps it until the garbage collector comes by
+    finally:
+        gc.enable()
+
+
+def test_the_base_of_the_training_is_gone_when_the_comparison_has_loaded_its_own(make, monkeypatch):
+    load, before, gone = base.load_model, [], []
+
+    def loaded(*given, **settings):
+        model = load(*given, **settings)
+        gone.append([there() is None for there in before])
+        before.append(weakref.ref(model))
+        return model
+
+    for where in (base, pair):
+        monkeypatch.setattr(where, "load_model", loaded)
+    run = make("run", quantisation="nf4")
+    assert trained(run)
+    compare(run)
+    assert gone == [[], [True]]
+
+
+def test_dropout_of_a_split_training_is_the_same_after_a_resume():
+    plan = Plan("cuda", "float32", "none", 8, 1, False, 0.01, 10, 5, None, (), split=((0, 1), (1, 1)))
+
+    def drawn(step: int) -> float:
+        watch = Watch(Recipe(seed=4), plan, lambda *_, **__: None, lambda: False, {})
+        watch.trainer = SimpleNamespace(row_tokens=0)
+        watch.on_step_begin(None, SimpleNamespace(global_step=step), None)
+        return torch.rand(()).item()
+
+    with torch.random.fork_rng():
+        first = [drawn(step) for step in range(20)]
+        assert len(set(first)) == 20 and drawn(7) == first[7]
+
+
 def gpu(free: float, *beside: float) -> machine.Device:
     others = tuple(machine.Beside(place, int(size * memory.GIB)) for place, size in enumerate(beside, 1))
     return machine.Device("cuda", "a GPU", 2**40, int(free * memory.GIB), 8, beside=others)
@@ -171,6 +226,9 @@ def test_a_base_is_split_over_as_few_gpus_as_hold_it():
     assert [place for place, _ in uneven.split] == [0, 2] and uneven.split[1][1] > second
     three = memory.estimate(LARGE, recipe, gpu(20, 20, 20))
     assert three.fits and len(three.split) == 3
+    # Told is where it would come nearest, not that a third one is full.
+    full = memory.estimate(LARGE, recipe, gpu(20, 20, 0))
+    assert not full.fits and "and 18.0 GiB are free" in full.advice
     none = memory.estimate(LARGE, recipe, gpu(8, 8, 8))
     assert not none.fits and "on each of 3 GPUs" in none.advice and "smaller base" in none.advice
 
@@ -186,5 +244,8 @@ def test_one_gpu_in_4_bits_comes_before_several_in_16():
 
 
 def test_the_gpus_of_an_answer_are_those_of_the_training_where_there_are_as_many():
-    assert gpu(24, 24, 30).split([38, 42]) == ((0, 38), (2, 42))
-    assert gpu(24).split([38, 42]) == gpu(24, 24).split([]) == ()
+    trained = [[0, 38], [2, 42]]
+    # What they hold now says nothing: it may be what is about to be given back.
+    assert gpu(24, 30, 1).split(trained) == ((0, 38), (2, 42))
+    assert gpu(24, 30).split(trained) == ((0, 38), (1, 42))
+    assert gpu(24).split(trained) == gpu(24, 24).split([]) == ()

@@ -23,7 +23,7 @@ from finetune.evidence.trial import ALONE, Trial
 from finetune.model import base, machine
 from finetune.runs.process import write_text
 from finetune.runs.store import Run
-from finetune.training.choose import layers_of_gpus
+from finetune.training.choose import split_of
 
 
 def compare(
@@ -102,7 +102,7 @@ def _made(trial: Trial) -> dict:
             tokens_in={name: said.read for name, said in test.items()},
             tokens_out={name: said.written for name, said in test.items()},
             training_tokens=training.get("tokens"), training_cards=training.get("cards", 1),
-            answering_cards=max(1, len(machine.device().split(layers_of_gpus(trial.run)))),
+            answering_cards=max(1, len(machine.device().split(split_of(trial.run)))),
             peak_memory_bytes=training.get("peak_memory_bytes"),
             device=machine.device().kind,
         ),

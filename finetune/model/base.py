@@ -14,7 +14,7 @@ from filelock import FileLock
 from finetune.errors import FinetuneError
 from finetune.model import embedded
 from finetune.model.gallery import EMBEDDED, find
-from finetune.model.machine import Split, cpu_has_bfloat16
+from finetune.model.machine import Split, cpu_has_bfloat16, release
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -207,12 +207,12 @@ def load_model(
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
-
     from finetune.model.split import connect, device_map
 
-    places = device_map(folder, split) if split else {"": 0 if kind == "cuda" else "cpu"}
-    settings: dict = {"dtype": getattr(torch, dtype), "device_map": places}
+    logging.disable_progress_bar()
+    # The model before this one, that of the training for the comparison, may not have been taken away yet.
+    release()
+    settings: dict = {"dtype": getattr(torch, dtype)}
     if quantisation == "nf4":
         settings["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
@@ -221,7 +221,8 @@ def load_model(
             bnb_4bit_compute_dtype=getattr(torch, dtype),
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), **settings)
+        places = device_map(folder, split) if split else {"": 0 if kind == "cuda" else "cpu"}
+        model = AutoModelForCausalLM.from_pretrained(str(folder), device_map=places, **settings)
     except (OSError, ValueError, KeyError) as error:
         raise FinetuneError(
             f"The model in {folder.name} cannot be loaded: {error}", hint="Fetch it again, or take another base."

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import gc
 import importlib.util
 import itertools
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,10 +46,16 @@ class Device:
     value_bytes: int = 2
     beside: tuple[Beside, ...] = ()
 
-    def split(self, layers: Sequence[int]) -> Split:
-        """Its GPUs for a base that is to have so many layers on each; none where it has fewer: then one has to do."""
-        places = (0, *(card.place for card in sorted(self.beside, key=lambda card: -card.free_bytes)))
-        return tuple(zip(places, layers, strict=False)) if 1 < len(layers) <= len(places) else ()
+    def split(self, trained: Sequence[Sequence[int]]) -> Split:
+        """Where a base goes that lay on several GPUs before: there again, else on as many others; none: one has to do.
+
+        Args:
+            trained: as `Split`, of the training.
+        """
+        places = [0, *(card.place for card in sorted(self.beside, key=lambda card: -card.free_bytes))]
+        if not {place for place, _ in trained} <= set(places):
+            trained = [(place, layers) for place, (_, layers) in zip(places, trained, strict=False)]
+        return tuple((place, layers) for place, layers in trained) if 1 < len(trained) <= len(places) else ()
 
 
 @functools.lru_cache(maxsize=1)
@@ -133,6 +141,14 @@ def device(card: str | None = None) -> Device:
     memory = psutil.virtual_memory()
     total, free = within_container(memory.total, memory.available)
     return Device("cpu", f"CPU, {cores} cores", total, free, cores, 2 if cpu_has_bfloat16() else 4)
+
+
+def release() -> None:
+    """Give back what nobody holds any more: a model is full of circles, one in training and one in 4 bits above all."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def within_container(total: int, free: int, groups: Path = Path("/sys/fs/cgroup")) -> tuple[int, int]:

@@ -71,6 +71,9 @@ def connect(model: nn.Module) -> None:
     from accelerate.hooks import remove_hook_from_submodules
 
     remove_hook_from_submodules(model)
+    for module in model.modules():
+        # What the hooks had put there stays behind: a method that holds its own module.
+        module.__dict__.pop("forward", None)
     home = bare(model).get_input_embeddings().weight.device
     _, layers = layers_of(model)
     for layer in layers:
@@ -85,7 +88,9 @@ def _to_its_own(layer: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dic
 
 def moved(value: Any, device: torch.device) -> Any:
     """The same with all its tensors on the device; a cache, whose layers each have their own, stays as it is."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) or hasattr(
+        value, "to"
+    ):  # transformers has mappings that must stay the same ones
         return value.to(device)
     if isinstance(value, Mapping):
         return {name: moved(one, device) for name, one in value.items()}

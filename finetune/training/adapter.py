@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 
+from finetune.model import machine
 from finetune.training.recipe import Recipe
 
 
@@ -40,9 +39,7 @@ def take_off(model: Any) -> None:
     for mark in ("peft_config", "_hf_peft_config_loaded"):
         if mark in model.__dict__:
             delattr(model, mark)
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    machine.release()
 
 
 @contextlib.contextmanager

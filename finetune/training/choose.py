@@ -128,8 +128,8 @@ def plan_event(run: Run) -> dict | None:
     return next((event for event in reversed(run.events()[0]) if event["kind"] == "plan" and "chosen" in event), None)
 
 
-def layers_of_gpus(run: Run) -> list[int]:
-    """Layers of the base on each GPU in the training of a run, where it was split over several; none where it was not."""
+def split_of(run: Run) -> list[list[int]]:
+    """Where the base of a run lay as it was trained, as `model.machine.Split`; empty where it fitted on one GPU."""
     return (plan_event(run) or {}).get("split", [])
 
 
@@ -246,9 +246,10 @@ def _quantisation(recipe: Recipe, facts: Facts) -> tuple[str, str]:
         return "nf4", "how large this base is nobody can tell: 4 bits (QLoRA) are safe"
     bound = min(recipe.max_tokens or max(facts.longest, SMALLEST_ROOM), facts.context or LONGEST, LONGEST)
     whole = dataclasses.replace(recipe, quantisation="none", max_tokens=bound)
-    need = memory.estimate(facts.shape, whole, facts.device, facts.longest or None)
+    one = dataclasses.replace(facts.device, beside=())  # on several it would be slower than on one in 4 bits
+    need = memory.estimate(facts.shape, whole, one, facts.longest or None)
     sizes = f"{need.total / memory.GIB:.1f} GiB of {need.available / memory.GIB:.1f} GiB free"
-    if need.fits and not need.checkpointing and not need.split:
+    if need.fits and not need.checkpointing:
         return "none", f"the base fits as it is ({sizes}): nothing is lost to rounding it to 4 bits"
     return "nf4", f"QLoRA, in 4 bits: as it is, the base would take {sizes}"
 

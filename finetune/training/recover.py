@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import shutil
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from finetune.errors import FinetuneError
+from finetune.model import machine
 from finetune.training.alarms import Diverged
 from finetune.training.plan import Choice, Plan
 
@@ -137,7 +136,7 @@ def carry_through(
             if failure is None:
                 raise
         # Out of the block above, with which the error went: what the attempt held is free only now.
-        release()
+        machine.release()
         if failure.diverged:
             changes, checkpoint = _slower(failure, planned, changes, checkpoints, tell)
         else:
@@ -216,14 +215,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     # The GPU's allocator, the CPU's, and cuBLAS, which asks for a workspace of its own.
     known = ("out of memory", "can't allocate memory", "cublas_status_alloc_failed")
     return isinstance(error, RuntimeError) and any(words in text for words in known)
-
-
-def release() -> None:
-    """Give back what nobody holds any more: a model in training is full of circles."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def saved(checkpoints: Path) -> list[tuple[int, Path]]:

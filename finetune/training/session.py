@@ -99,7 +99,7 @@ def train_run(
     def at_hand(quantisation: str) -> Any:
         if quantisation not in loaded:
             loaded.clear()
-            recover.release()
+            machine.release()
             loaded[quantisation] = load(quantisation)
         return loaded[quantisation]
 
@@ -144,7 +144,7 @@ def train_run(
         emit(
             "plan", choices=[choice.as_json() for choice in choices], steps=plan.steps, revision=base.revision(folder),
             expected_seconds=seconds, price={"per_second": per_second, "of": named}, spent_seconds=spent.get("seconds", 0),
-            chosen=choose.chosen_values(asked, recipe, plan), split=[layers for _, layers in plan.split],
+            chosen=choose.chosen_values(asked, recipe, plan), split=plan.split,
         )  # fmt: skip
         return per_second
 

@@ -26,9 +26,9 @@ def spread(plan: Plan, cards: Sequence[str]) -> Plan:
     Raises:
         FinetuneError: FINETUNE_PROCESSES is no number.
     """
+    forced = _forced()
     if plan.split:
         return plan
-    forced = _forced()
     if plan.device != "cuda":
         fit, why = (), f"{FORCED} asks for it"
         most = forced or 1

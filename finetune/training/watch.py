@@ -106,6 +106,9 @@ class Watch(TrainerCallback):
     def on_step_begin(self, args, state, control, **_):
         self.step_began = time.monotonic()
         self.step_tokens = self.trainer.row_tokens
+        if self.plan.split:
+            # A checkpoint holds the random state of the first GPU alone: after a resume dropout drops the same as without.
+            torch.manual_seed(self.recipe.seed * 1_000_003 + state.global_step)
 
     def on_step_end(self, args, state, control, **_):
         give_back(self.plan.device)

@@ -77,9 +77,7 @@ def answer(run: Run, text: str, systems: Sequence[str] = ("base", FINE_TUNED)) -
 def _let_go() -> None:
     global _loaded
     _loaded = None
-    import torch
-
-    torch.cuda.empty_cache()
+    machine.release()
 
 
 def _pair(run: Run) -> Pair:

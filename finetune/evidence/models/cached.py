@@ -152,10 +152,7 @@ class Models:
         """Give the memory of the model back; it is loaded again when something has to be asked."""
         if self._pair is not None:
             self._pair = None
-            if machine.device().kind == "cuda":
-                import torch
-
-                torch.cuda.empty_cache()
+            machine.release()
 
     def _asked(
         self, names: Sequence[str], tuned: Sequence[bool], prompts: Sequence[list[int]],

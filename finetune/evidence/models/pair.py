@@ -23,7 +23,7 @@ from finetune.model.head import hidden_states, logits_of
 from finetune.model.machine import Split
 from finetune.model.prompt import Prompt
 from finetune.runs.store import Run, model_cache
-from finetune.training.choose import layers_of_gpus, settled
+from finetune.training.choose import settled, split_of
 
 __all__ = ["Pair", "Stopped"]
 
@@ -91,7 +91,7 @@ class Pair:
         device = machine.device()
         return cls(
             folder, run.adapter, prompt, kind=device.kind, quantisation=recipe.quantisation, probes=probes,
-            split=device.split(layers_of_gpus(run)),
+            split=device.split(split_of(run)),
         )  # fmt: skip
 
     @property

@@ -66,7 +66,8 @@ def measured(
 def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, against: str) -> dict:
     """The measured cost in money.
 
-    A request costs its seconds × the price of a second of the machine (rent, or power × price of electricity); the
+    A request costs its seconds × the price of a second of the machine (rent, or power × price of electricity) × the GPUs
+    that the model lies on; the
     seconds are those of rows answered many at a time. Break-even is the day d on which both have cost the same in all:
     training + d × n × tuned = d × n × other, so d = training / (n × (other - tuned)).
 
@@ -98,7 +99,7 @@ def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, aga
         entry: dict[str, Any] = {
             "per_request": taken * second,
             "per_month": taken * second * requests_per_day * MONTH_DAYS,
-            "machine_hours_per_day": taken * requests_per_day / 3600,
+            "machine_hours_per_day": cost["seconds_per_request"][name] * requests_per_day / 3600,
         }
         if name != FINE_TUNED:
             entry |= _break_even(training, tuned, 0.0, taken * second, requests_per_day)
