@@ -18,8 +18,6 @@ from finetune.ui import desk
 from finetune.ui.page import studio
 from finetune.ui.story import Story
 
-# What is typed in the moment in which the answer to an earlier change is drawn can be overwritten by it, on busy cores.
-SETTLED = 2_000
 SLOW = 180_000  # milliseconds for what a worker does, on shared cores
 
 
@@ -230,7 +228,6 @@ def test_a_mend_is_applied_at_once_and_the_mended_rows_are_taken_away(page: Page
     page.get_by_label("keep one of each", exact=True).uncheck()
     expect(page.locator("#readiness")).to_contain_text("62 rows")
     expect(page.locator("#mended")).to_contain_text("Nothing was mended")
-    page.wait_for_timeout(SETTLED)
     page.get_by_label("mask personal data").check()
     expect(page.locator("#mended")).to_contain_text("1 × personal data masked")
     page.get_by_label("keep one of each", exact=True).check()
@@ -274,7 +271,6 @@ def test_an_answer_and_the_advised_shares_change_the_banner(page: Page, small_cs
     page.locator("#ask-knowledge_changes input").click()
     page.get_by_role("option", name="every day").click()
     expect(page.locator("#readiness h2")).to_have_text("Retrieval fits better")
-    page.wait_for_timeout(SETTLED)
     page.locator("#ask-requests_a_day input").fill("-5")
     page.locator("#ask-requests_a_day input").blur()
     expect(page.locator(".notice")).to_contain_text("requests_a_day is -5")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from finetune.dataset.example import Example
@@ -14,7 +15,7 @@ from finetune.dataset.finding import Finding
 from finetune.dataset.readiness.questions import Questions
 from finetune.dataset.splitting.split import Split
 from finetune.errors import Cancelled, FinetuneError
-from finetune.ui import ask, charts, desk, exact, findings, pictures
+from finetune.ui import ask, charts, desk, exact, findings, pictures, preview
 from finetune.ui.source import Rows
 from finetune.ui.tokens import exact_view
 from finetune.ui.work import Job, Jobs
@@ -51,12 +52,25 @@ def test_a_row_that_is_no_example_is_shown_as_it_came(examined) -> None:
     assert "text: no label · category: (empty)" in html and "left out already" in html
 
 
-def test_the_tick_that_was_changed_counts_where_two_findings_offer_one_mend() -> None:
-    ticked = findings.Findings.ticked
-    offered = [("drop_long",), ("drop_long", "mask_personal"), ("applied",), ()]
-    assert ticked(None, offered, [["drop_long"], [], [], []], ()) == ("drop_long",)
-    assert ticked(None, offered, [[], ["drop_long"], [], []], ("drop_long",)) == ()
-    assert ticked(None, offered, [[], [], [], None], ("keep_one",)) == ("keep_one",)
+def test_a_mend_that_two_findings_offer_has_one_box_under_the_first(examined) -> None:
+    found = [finding(1, mends=names) for names in (("drop_long",), ("drop_long", "mask_personal"), ("applied",))]
+    assert findings.offers(found) == [["drop_long"], ["mask_personal"], []]
+    html = findings.one(found[1], Rows(examined), ["mask_personal"])
+    assert 'aria-owns="mend-mask_personal"' in html and "“leave these rows out” above: for these rows too" in html
+    assert "above" not in findings.one(found[0], Rows(examined), ["drop_long"])
+
+
+def test_boxes_stand_with_their_findings_or_last_and_their_ticks_are_never_sent_with_them(examined) -> None:
+    with gr.Blocks():
+        made = findings.build()
+    assert made.ticked(list(made.tick(["drop_rare", "mask_personal"]).values())) == ("mask_personal", "drop_rare")
+    found = [finding(1, mends=("drop_long",)), finding(1, mends=("mask_personal", "drop_personal"))]
+    shown = made.show(found, Rows(examined), ["keep_one", "drop_personal", "drop_rare"])
+    assert not set(shown) & set(made.boxes())
+    style = shown[made.head]
+    assert "#mend-drop_long{order:0;" in style and "#mend-drop_personal{order:1;" in style
+    assert f"#mend-drop_rare{{order:{findings.SLOTS};" in style and "#mend-keep_one{" not in style
+    assert "no longer found" in shown[made.rest].value
 
 
 @dataclass
@@ -81,6 +95,21 @@ def test_rows_are_walked_through_in_a_round(examined) -> None:
     assert step("exact_duplicate", 81, 1) == 1 and step("exact_duplicate", 40, -1) == 1
     longest = exact.walked(report, examined, exact.LONGEST)
     assert longest[0] == 11 and step(exact.LONGEST, 11, 1) == longest[1]  # the first with two digits
+
+
+def test_what_was_walked_through_stays_in_the_list_when_a_tick_has_taken_it_away(examined) -> None:
+    with gr.Blocks():
+        made = exact.build()
+
+    def listed(found, removed=()) -> dict[str, str]:
+        choices = made.show(SimpleNamespace(findings=found, removed=removed), examined)[made.walk].choices
+        return {value: name for name, value in choices}
+
+    before, after = listed(examined.findings), listed((), (1,))
+    assert before.keys() == after.keys() and exact.LEFT_OUT in before
+    assert before["exact_duplicate"] == "exact duplicates (2)" and after["exact_duplicate"] == "exact duplicates (0)"
+    report = SimpleNamespace(findings=(), removed=())
+    assert exact.step(report, examined, "exact_duplicate", 40, 1) == 40
 
 
 def test_answers_come_in_points_and_an_emptied_one_takes_its_default() -> None:
@@ -146,6 +175,24 @@ def test_a_cancelled_job_ends_its_thread_and_says_so() -> None:
         old.result()
 
 
+def test_what_follows_an_answer_ends_no_other_work_and_is_ended_by_it() -> None:
+    gate = threading.Event()
+    jobs, wait = Jobs(), lambda tell: gate.wait(10)
+    slow = jobs.begin("visitor", "shown", wait, behind=True)
+    new = jobs.begin("visitor", "changed", wait)
+    assert slow.over and slow.superseded and not new.over
+    assert jobs.passed("shown", visitor="visitor") and not jobs.passed("changed", visitor="visitor")
+    with pytest.raises(Cancelled):
+        jobs.begin("visitor", "shown", wait, behind=True)
+    jobs.begin("stranger", "shown", wait, behind=True)
+    jobs.only(lambda about: about == "changed", visitor="visitor")
+    gate.set()
+    assert new.result() and not jobs.passed("shown", visitor="visitor")
+    ended = jobs.begin("visitor", "more", lambda tell: threading.Event().wait(10))
+    jobs.cancel(visitor="visitor")
+    assert ended.over and not ended.superseded
+
+
 def test_who_goes_before_the_end_has_cancelled_the_job_and_what_it_raises_is_raised() -> None:
     def forever(tell):
         while True:
@@ -158,3 +205,29 @@ def test_who_goes_before_the_end_has_cancelled_the_job_and_what_it_raises_is_rai
     with pytest.raises(ZeroDivisionError):
         Job(lambda tell: 1 / 0, "").result()
     assert list(Job(lambda tell: "soon", "").beats()) == []
+
+
+def test_what_the_user_sets_is_not_sent_back(examined, tmp_path: Path) -> None:
+    with gr.Blocks():
+        tab = preview.build(gr.State(None), tmp_path)
+    data = desk.open_files([str(tmp_path / "rows.csv")])
+    asked = {tab.near: 0.8, tab.splitting.validation: 0.15, tab.splitting.test: 0.2, tab.splitting.seed: 3}
+    asked |= tab.ask.show(Questions(requests_a_day=7)) | tab.findings.tick(["drop_rare"])
+    assert set(asked) == set(tab.form(data))
+
+    def adjusted(shown: tuple | None) -> dict:
+        values = [asked[field] for field in tab.settings()[2:]]
+        beats = tab.adjust(data, shown, *values, "base", None, 0, "", 0, visitor="me")
+        return {field: update for beat in beats for field, update in beat.items()}
+
+    updates = adjusted((data, 0))
+    changed = updates[tab.data]
+    assert (changed.test, changed.seed, changed.questions.requests_a_day, changed.mends) == (0.2, 3, 7, ("drop_rare",))
+    assert set(updates) & set(asked) == {tab.splitting.test} and updates[tab.splitting.test].constructor_args == {
+        "visible": True
+    }
+    # After a failure only these were seen; the others follow.
+    seen = {tab.near, *tab.findings.boxes()}
+    assert set(adjusted(None)) & set(asked) == set(asked) - seen
+    other = desk.open_files([str(tmp_path / "rows.csv")], name="another")
+    assert adjusted((other, 0)) == {}

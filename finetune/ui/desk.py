@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -79,6 +79,14 @@ class Data:
     def title(self) -> str:
         """The name without its ending, as the runs carry it."""
         return Path(self.name).name.split(".")[0] or "data"
+
+
+CHOICES = ("mends", "near", "validation", "test", "seed", "questions")
+
+
+def same_rows(one: Data, other: Data) -> bool:
+    """Whether two differ at most in what is chosen on the tab Preview."""
+    return replace(one, **{name: getattr(other, name) for name in CHOICES}) == other
 
 
 @dataclass(frozen=True)

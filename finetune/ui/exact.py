@@ -11,6 +11,7 @@ import gradio as gr
 
 from finetune.dataset.examine import Examined
 from finetune.dataset.example import Example
+from finetune.dataset.finding import Finding
 from finetune.dataset.report import Report
 from finetune.errors import FinetuneError
 from finetune.ui import desk
@@ -45,12 +46,17 @@ PLACES = {
 
 @dataclass(frozen=True)
 class Exact:
-    """The components, and what they show of a row."""
+    """The components, and what they show of a row.
+
+    Attributes:
+        seen: what is to be drawn: the row that was in the field when it was asked for, the one to put there, and HTML.
+    """
 
     walk: gr.Dropdown
     row: gr.Number
     back: gr.Button
     on: gr.Button
+    seen: gr.JSON
     view: gr.HTML
 
     def outputs(self) -> list:
@@ -62,16 +68,24 @@ class Exact:
         return {self.walk: gr.Dropdown(value=ALL), self.row: first}
 
     def show(self, report: Report, examined: Examined) -> dict:
-        """What can be walked through. What is chosen stays, and so does the row."""
+        """What can be walked through. What is chosen stays, and so does the row.
+
+        What a tick has taken away stays in the list, with no rows: it may be what is chosen.
+        """
         choices = [(f"{ALL} ({len(examined.examples):,})", ALL)]
-        for finding in ordered(report.findings):
-            if finding.rows and at(examined.examples, finding.rows[0]) is not None:
-                name = NAMES.get(finding.check) or (finding.check or finding.kind).replace("_", " ")
-                choices.append((f"{name} ({len(finding.rows):,})", finding.check or finding.kind))
-        if report.removed:
-            choices.append((f"rows left out ({len(report.removed):,})", LEFT_OUT))
+        there = [one for one in ordered(report.findings) if _walkable(one, examined)]
+        rows = {one.check or one.kind: len(one.rows) for one in reversed(there)}
+        gone = [one.check or one.kind for one in ordered(examined.findings) if _walkable(one, examined)]
+        for key in dict.fromkeys([*(one.check or one.kind for one in there), *gone]):
+            choices.append((f"{NAMES.get(key) or key.replace('_', ' ')} ({rows.get(key, 0):,})", key))
+        choices.append((f"rows left out ({len(report.removed):,})", LEFT_OUT))
         choices.append((f"the longest ({min(LONGEST_ROWS, len(examined.examples)):,})", LONGEST))
         return {self.walk: gr.Dropdown(choices)}
+
+
+def _walkable(finding: Finding, examined: Examined) -> bool:
+    """Whether it names rows, and such as could be read."""
+    return bool(finding.rows) and at(examined.examples, finding.rows[0]) is not None
 
 
 def step(report: Report, examined: Examined, walk: str | None, row: int | None, by: int) -> int | None:
@@ -192,5 +206,6 @@ def build() -> Exact:
         row = gr.Number(1, label="Row", precision=0, elem_id="row", min_width=110)
         back = gr.Button("←", size="sm", elem_id="row-back", min_width=44)
         on = gr.Button("→", size="sm", elem_id="row-on", min_width=44)
+        seen = gr.JSON(visible="hidden")
     shown = gr.HTML(READING, elem_id="exact")
-    return Exact(walk, row, back, on, shown)
+    return Exact(walk, row, back, on, seen, shown)

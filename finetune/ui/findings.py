@@ -43,99 +43,77 @@ def ordered(found: Sequence[Finding]) -> list[Finding]:
 
 @dataclass(frozen=True)
 class Findings:
-    """A fixed pool of components: one HTML and one group of ticks for each finding, unused ones invisible.
+    """A fixed pool of texts, unused ones invisible, and one box for each mend.
 
-    Attributes:
-        spent: ticks of mends that no finding offers any more, because they have done their work.
-        offered: of each group of ticks the names that it offers, for `ticked`.
+    Findings come and go with what is ticked, so a box belongs to its mend alone: no answer ever has to fill one anew,
+    and none can undo a tick that was made while it was on its way. Where a box stands, and whether it is seen, is a
+    matter of style.
     """
 
     head: gr.HTML
     texts: tuple[gr.HTML, ...]
-    ticks: tuple[gr.CheckboxGroup, ...]
+    ticks: dict[str, gr.Checkbox]
     rest: gr.HTML
-    spent: gr.CheckboxGroup
-    offered: gr.State
 
-    def groups(self) -> list[gr.CheckboxGroup]:
-        return [*self.ticks, self.spent]
+    def boxes(self) -> list[gr.Checkbox]:
+        return list(self.ticks.values())
 
     def outputs(self) -> list:
-        return [self.head, *self.texts, *self.groups(), self.rest, self.offered]
+        return [self.head, *self.texts, *self.boxes(), self.rest]
 
-    def show(
-        self,
-        found: Sequence[Finding],
-        rows: Rows,
-        mends: Sequence[str],
-        before: Sequence[Sequence[str]] = (),
-        sent: Sequence[list[str]] = (),
-    ) -> dict:
-        """All findings, with the mends that are ticked.
-
-        Ticks that are in the browser already are not sent again: they would undo one that was made meanwhile.
-
-        Args:
-            before: what each slot offered until now.
-            sent: the ticks as the browser has them; () where they are as they were shown.
-        """
+    def show(self, found: Sequence[Finding], rows: Rows, mends: Sequence[str]) -> dict:
+        """All findings, and where the boxes stand; `mends` are ticked."""
         found = ordered(found)
-        offered = [finding.mends for finding in found[:SLOTS]]
-        spent = tuple(
-            name for name in mends if name not in DEFAULT_MENDS and not any(name in names for names in offered)
-        )
-        offered += [()] * (SLOTS - len(offered)) + [spent]
-        updates: dict = {self.head: _head(found), self.offered: tuple(offered)}
-        for text, finding in zip_longest(self.texts, found[:SLOTS]):
-            updates[text] = gr.HTML(one(finding, rows) if finding else "", visible=finding is not None)
-        for place, (group, names) in enumerate(zip(self.groups(), offered, strict=True)):
-            choices = [(MENDS[name].label, name) for name in names if name in MENDS]
-            value = [name for _, name in choices if name in mends]
-            same = place < len(before) and tuple(before[place]) == tuple(names)
-            if not same or (sent and set(sent[place] or ()) != set(value)):
-                updates[group] = gr.CheckboxGroup(choices, value=value, visible=bool(choices))
+        mine = offers(found[:SLOTS])
+        spent = [name for name in mends if name not in DEFAULT_MENDS and not any(name in names for names in mine)]
+        updates: dict = {self.head: _head(found) + _places(mine, spent)}
+        for place, (text, finding) in enumerate(zip_longest(self.texts, found[:SLOTS])):
+            updates[text] = gr.HTML(one(finding, rows, mine[place]) if finding else "", visible=finding is not None)
         beyond = "".join(one(finding, rows) for finding in found[SLOTS:])
+        beyond += '<p class="spent">Applied, and no longer found</p>' if spent else ""
         return updates | {self.rest: gr.HTML(beyond, visible=bool(beyond))}
 
-    def tick(self, offered: Sequence[Sequence[str]], mends: Sequence[str]) -> dict:
-        """The ticks as they were, where a change of them came to nothing."""
-        return {
-            group: [name for name in names if name in mends]
-            for names, group in zip(offered, self.groups(), strict=False)
-            if any(name in MENDS for name in names)
-        }
+    def tick(self, mends: Sequence[str]) -> dict:
+        """These mends, put into the form."""
+        return {box: name in mends for name, box in self.ticks.items()}
 
-    def ticked(self, offered: Sequence[Sequence[str]], values: Sequence[list[str]], mends: Sequence[str]) -> tuple:
-        """The mends that are ticked now. A mend that several findings offer is one: the tick that was changed counts.
+    def ticked(self, values: Sequence[bool]) -> tuple[str, ...]:
+        """The mends that the form says."""
+        return tuple(name for name, on in zip(self.ticks, values, strict=True) if on)
 
-        Args:
-            offered, values: of each slot the names that it offers, and those that are ticked there.
-            mends: names that were ticked before.
-        """
-        changed = {
-            name
-            for names, ticked in zip(offered, values, strict=False)
-            for name in names
-            if name in MENDS and (name in (ticked or ())) != (name in mends)
-        }
-        return tuple(name for name in MENDS if name in set(mends) ^ changed)
+
+def offers(found: Sequence[Finding]) -> list[list[str]]:
+    """The mends whose boxes stand under each finding: one that several offer stands under the first."""
+    known: set[str] = set()
+    mine = []
+    for finding in found:
+        mine.append([name for name in finding.mends if name in MENDS and name not in known])
+        known.update(finding.mends)
+    return mine
 
 
 def build() -> Findings:
     """The list, in the column that is open."""
     with gr.Column(elem_id="findings", elem_classes="findings"):
         head = gr.HTML()
-        texts, ticks = [], []
-        for _ in range(SLOTS):
-            texts.append(gr.HTML(visible=False, js_on_load=OPEN_ROW))
-            ticks.append(
-                gr.CheckboxGroup(
-                    [], visible=False, show_label=False, container=False, elem_classes="mends", min_width=0
-                )
+        texts = tuple(gr.HTML(visible=False, js_on_load=OPEN_ROW, elem_id=f"finding-{place}") for place in range(SLOTS))
+        rest = gr.HTML(visible=False, elem_id=f"finding-{SLOTS}")
+        ticks = {
+            name: gr.Checkbox(
+                name in DEFAULT_MENDS, label=mend.label, container=False, elem_id=f"mend-{name}", elem_classes="mend",
+                min_width=0,
             )
-        rest = gr.HTML(visible=False)
-        spent = gr.CheckboxGroup([], visible=False, label="Applied, and no longer found", elem_classes="mends")
-    return Findings(head, tuple(texts), tuple(ticks), rest, spent, gr.State(()))
+            for name, mend in MENDS.items()
+        }  # fmt: skip
+    return Findings(head, texts, ticks, rest)
+
+
+def _places(mine: Sequence[Sequence[str]], spent: Sequence[str]) -> str:
+    """The style that puts every box right after its finding, and those of no finding last; all others are not seen."""
+    rules = [f"#finding-{place}{{order:{place}}}" for place in range(SLOTS + 1)]
+    for place, names in (*enumerate(mine), (SLOTS, spent)):
+        rules += [f"#mend-{name}{{order:{place};display:block}}" for name in names]
+    return f"<style>{''.join(rules)}</style>"
 
 
 def _head(found: Sequence[Finding]) -> str:
@@ -153,15 +131,21 @@ def _head(found: Sequence[Finding]) -> str:
     return f'<h3>What was found</h3><p class="quiet">{" · ".join(counts)}. A tick is applied at once.</p>'
 
 
-def one(finding: Finding, rows: Rows) -> str:
-    """HTML of one finding."""
+def one(finding: Finding, rows: Rows, mine: Sequence[str] | None = None) -> str:
+    """HTML of one finding. `mine`: the mends whose boxes stand under it; None is all that it offers."""
     mark, spoken = MARKS[finding.severity]
     seen = ""
     if finding.examined is not None and finding.examined < len(rows):
         seen = f'<p class="quiet">Seen in a sample: {finding.examined:,} of {len(rows):,} rows were looked at.</p>'
     applied = '<p class="applied">left out already</p>' if APPLIED in finding.mends else ""
+    mine = finding.mends if mine is None else mine
+    if above := [f"“{MENDS[name].label}”" for name in finding.mends if name in MENDS and name not in mine]:
+        applied += f'<p class="quiet">{" and ".join(above)} above: for these rows too</p>'
+    # The boxes stand elsewhere in the document; who hears the page is told that they belong here.
+    owns = " ".join(f"mend-{name}" for name in mine if name in MENDS)
+    owned = f' role="group" aria-owns="{owns}"' if owns else ""
     return (
-        f'<div class="finding {finding.severity}"><span class="mark" role="img" aria-label="{spoken}" title="{spoken}">'
+        f'<div class="finding {finding.severity}"{owned}><span class="mark" role="img" aria-label="{spoken}" title="{spoken}">'
         f'{mark}</span><div><p>{escape(finding.message)}</p><p class="fix">{escape(finding.fix)}</p>{seen}{applied}'
         f"{_rows(finding, rows)}</div></div>"
     )

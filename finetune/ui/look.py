@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
 
 from finetune.dataset.report import Report
 from finetune.errors import Cancelled, FinetuneError
-from finetune.ui import banner, desk, exact, keep, splitting, work
+from finetune.ui import banner, desk, exact, keep, work
 from finetune.ui.ask import Ask
 from finetune.ui.desk import Data, Whose
 from finetune.ui.exact import Exact
@@ -35,6 +36,7 @@ class Preview:
     """The components of the tab, and what they show of the data. `models` is the folder of fetched models.
 
     Attributes:
+        jobs: what is under way for each visitor.
         shown: the Data, and the test rows compared at most, that the tab shows now; None before and after a failure.
         counted: the same with whose tokens the tab shows.
     """
@@ -71,8 +73,7 @@ class Preview:
     def settings(self) -> list:
         """All that `adjust` reads, in its order."""
         return [
-            self.data, self.shown, self.findings.offered, self.near, *self.splitting.settings(), *self.ask.parts(),
-            *self.findings.groups(),
+            self.data, self.shown, self.near, *self.splitting.settings(), *self.ask.parts(), *self.findings.boxes(),
         ]  # fmt: skip
 
     def changes(self) -> list:
@@ -80,7 +81,7 @@ class Preview:
         split = self.splitting
         return [
             self.near.release, split.validation.release, split.test.release, split.seed.submit, split.seed.blur,
-            *self.ask.changes(), *(group.input for group in self.findings.groups()),
+            split.taken.change, *self.ask.changes(), *(box.input for box in self.findings.boxes()),
         ]  # fmt: skip
 
     def whose(self, base: str, other: str | None, max_tokens: float | None, instruction: str | None, *rest) -> Whose:
@@ -100,32 +101,42 @@ class Preview:
             yield {self.banner: WAITING, self.body: gr.Column(visible=False), self.again: gr.Button(visible=False)}
             return
         now = (data, int(form[-1] or 0))
-        if shown == now:
+        # Of rows that are shown already the form is the user's: what is being changed there goes before.
+        same = shown is not None and desk.same_rows(shown[0], data)
+        if shown == now or (same and self.jobs.passed(data, visitor=visitor)):
             return
         gone = {self.body: gr.Column(visible=False), self.banner: "", self.shown: None, self.counted: None}
         with self.jobs.begin(visitor, data, lambda tell: self.report(data, form, tell)) as job:
             try:
-                report = yield from self.waiting.watch(job, gone | self.silence())
+                report = yield from self.waiting.watch(job, self.silence() if same else gone | self.silence())
             except Cancelled:
-                yield gone | {self.banner: STOPPED, self.again: gr.Button(visible=True)}
+                if not job.superseded:
+                    yield gone | {self.banner: STOPPED, self.again: gr.Button(visible=True)}
+                return
             except FinetuneError as error:
                 yield gone | {self.banner: banner.refused(error)} | self.alone(data)
-            else:
-                yield {self.shown: now} | self.begun(data, report) | self.view(data, report)
+                return
+        begun = {self.counted: None} if same else self.form(data) | self.begun(report)
+        updates = {self.shown: now} | begun | self.view(data, report)
+        if not self.jobs.passed(data, visitor=visitor):
+            yield updates
 
     def adjust(
-        self, data: Data | None, shown: tuple | None, offered: tuple, near: float, validation: float, test: float,
-        seed: float | None, *rest, visitor: str,
+        self, data: Data | None, shown: tuple | None, near: float, validation: float, test: float, seed: float | None,
+        *rest, visitor: str,
     ) -> Iterator[dict]:  # fmt: skip
-        """Other mends, shares or answers, another seed or threshold, applied at once; where that fails, all stays."""
-        if data is None:
-            return
+        """Other mends, shares or answers, another seed or threshold, applied at once; where that fails, all stays.
+
+        What the user sets is read here and not sent back: it may be another thing by then, and the next call has it.
+        """
+        if data is None or (shown is not None and not desk.same_rows(shown[0], data)):
+            return  # the form still shows other rows
         asked = len(self.ask.fields)
         answers, ticked, form = rest[:asked], rest[asked:-FORM], rest[-FORM:]
         try:
             changed = replace(
                 data, validation=validation, test=test, seed=int(seed or 0), near=near,
-                questions=self.ask.answers(answers), mends=self.findings.ticked(offered, ticked, data.mends),
+                questions=self.ask.answers(answers), mends=self.findings.ticked(ticked),
             )  # fmt: skip
         except FinetuneError as error:
             yield self.failed(error)
@@ -134,127 +145,125 @@ class Preview:
         if now == shown:
             yield {self.notice: gr.HTML("", visible=False)}  # what was wrong has been taken back
             return
+        was, wanted = self.form(data), self.form(changed)
         with self.jobs.begin(visitor, changed, lambda tell: self.report(changed, form, tell)) as job:
             try:
                 report = yield from self.waiting.watch(job, self.silence())
             except Cancelled:
-                told = gr.HTML('<p class="quiet">Stopped: nothing was changed.</p>', visible=True)
-                yield self.form(data) | self.findings.tick(offered, data.mends) | {self.notice: told}
+                if not job.superseded:
+                    told = gr.HTML('<p class="quiet">Stopped: nothing was changed.</p>', visible=True)
+                    yield {field: was[field] for field in was if was[field] != wanted[field]} | {self.notice: told}
                 return
             except FinetuneError as error:
                 yield self.failed(error)  # the form stays: it may be the very thing to put right
                 return
         updates = {self.data: changed, self.shown: now}
         if shown is None:
-            yield updates | self.begun(changed, report) | self.view(changed, report)
+            seen = {self.near, *self.findings.boxes()}
+            hidden = {field: value for field, value in wanted.items() if field not in seen}
+            updates |= hidden | self.begun(report) | self.view(changed, report)
         elif replace(changed, questions=data.questions) == shown[0]:  # the rows are the same
-            yield updates | {self.banner: banner.readiness(report)} | self.splitting.advise(report)
+            updates |= {self.banner: banner.readiness(report)} | self.silence() | self.splitting.advise(report)
         else:
-            yield updates | {self.counted: None} | self.view(changed, report, offered, ticked)
+            updates |= {self.counted: None} | self.view(changed, report)
+        if not self.jobs.passed(changed, visitor=visitor):
+            yield updates
 
     def finish(
-        self, data: Data | None, shown: tuple | None, counted: tuple | None, drawn: tuple | None, offered: tuple, row: int | None, *form,
-        visitor: str,
+        self, data: Data | None, shown: tuple | None, counted: tuple | None, drawn: tuple | None, row: int | None,
+        *form, visitor: str,
     ) -> Iterator[dict]:  # fmt: skip
         """What takes longer than the rest: the tokens of one row, the map, and the tokens of all rows."""
         whose = self.whose(*form)
         if data is None or shown is None or shown[0] != data:
             return
-        with self.jobs.begin(visitor, data, lambda tell: self.exactly(data, row, *form)) as job:
-            try:
-                seen = yield from self.waiting.watch(job, self.silence())
-            except Cancelled:
+        seen: dict = {}
+        try:
+            with self.jobs.begin(visitor, data, lambda tell: self.exactly(data, row, *form), behind=True) as job:
+                seen = yield from self.waiting.watch(job)
+                yield seen
+            with self.jobs.begin(visitor, data, lambda tell: self.pictures.draw(data, drawn), behind=True) as job:
+                yield (yield from self.waiting.watch(job))
+            if counted == (*shown, whose):
                 return
-            yield seen
-        with self.jobs.begin(visitor, data, lambda tell: self.pictures.draw(data, drawn)) as job:
-            try:
-                yield (yield from self.waiting.watch(job, self.silence()))
-            except Cancelled:
-                return
-        if counted == (*shown, whose):
+            count = partial(desk.report_of, data, whose, shown[1])
+            with self.jobs.begin(visitor, data, count, behind=True) as job:
+                report = yield from self.waiting.watch(job)
+            updates = {self.counted: (*shown, whose)} | self.view(data, report, same_rows=True)
+            if not self.jobs.passed(data, visitor=visitor):
+                yield updates
+        except Cancelled:
             return
-        with self.jobs.begin(visitor, data, lambda tell: desk.report_of(data, whose, shown[1], tell)) as job:
-            try:
-                report = yield from self.waiting.watch(job, self.silence())
-            except Cancelled:
-                return
-            except FinetuneError:
-                kept = '<p class="quiet">Everything else works; rows that would be cut are not counted.</p>'
-                estimate = self.pictures.estimate(desk.examined_of(data), whose.limit)
-                yield {self.exact.view: seen[self.exact.view] + kept} | estimate
-            else:
-                yield {self.counted: (*shown, whose)} | self.view(data, report, offered, same_rows=True)
+        except FinetuneError:
+            kept = '<p class="quiet">Everything else works; rows that would be cut are not counted.</p>'
+            asked, put, html = seen[self.exact.seen]
+            estimate = self.pictures.estimate(desk.examined_of(data), whose.limit)
+            yield {self.exact.seen: [asked, put, html + kept]} | estimate
+
+    def moved(self, data: Data | None, *, visitor: str) -> None:
+        """Other rows, or another file: what is under way about the old ones is not wanted any more."""
+        self.jobs.only(lambda about: data is not None and desk.same_rows(about, data), visitor=visitor)
 
     def exactly(self, data: Data | None, row: int | None, *form) -> dict:
         """The tokens of one row."""
-        if data is None:
-            return {self.exact.view: ""}
-        try:
-            report, examined = self.report(data, form), desk.examined_of(data)
-            return {self.exact.view: exact.view(report, examined, row, self.whose(*form))}
-        except FinetuneError as error:
-            return {self.exact.view: sentence(error)}
+        return {self.exact.seen: [row, row, self._tokens(data, row, form)]}
 
     def step(self, by: int, data: Data | None, walk: str, row: int | None, *form) -> dict:
         """Another row of what is walked through."""
-        if data is None:
-            return {self.exact.view: ""}
-        try:
-            report, examined = self.report(data, form), desk.examined_of(data)
-        except FinetuneError as error:
-            return {self.exact.view: sentence(error)}
-        row = exact.step(report, examined, walk, row, by)
-        return {self.exact.row: row} | self.exactly(data, row, *form)
+        to = row
+        if data is not None:
+            try:
+                to = exact.step(self.report(data, form), desk.examined_of(data), walk, row, by)
+            except FinetuneError as error:
+                return {self.exact.seen: [row, row, sentence(error)]}
+        return {self.exact.seen: [row, to, self._tokens(data, to, form)]}
 
-    def advised(self, data: Data | None, *form) -> dict:
-        """The shares that show what the user wants to see, put into the form."""
+    def _tokens(self, data: Data | None, row: int | None, form: Sequence) -> str:
         if data is None:
-            return {self.splitting.advised: gr.Button(visible=False)}
-        advice = splitting.advice_of(self.report(data, form))
-        return {self.splitting.validation: advice.validation, self.splitting.test: advice.test}
+            return ""
+        try:
+            return exact.view(self.report(data, form), desk.examined_of(data), row, self.whose(*form))
+        except FinetuneError as error:
+            return sentence(error)
 
     def save(self, data: Data | None, *form, visitor: str) -> Iterator[dict]:
         """The mended rows and the list of changes as files."""
         if data is None:
             return
-        with self.jobs.begin(visitor, data, lambda tell: self.keep.made(self.report(data, form, tell))) as job:
-            yield {self.keep.make: gr.Button("Writing…", interactive=False)}
-            try:
+
+        def make(tell: desk.Tell) -> dict:
+            return self.keep.made(self.report(data, form, tell))
+
+        try:
+            with self.jobs.begin(visitor, data, make, behind=True) as job:
+                yield {self.keep.make: gr.Button("Writing…", interactive=False)}
                 yield job.result()
-            except Cancelled:
-                yield {self.keep.make: gr.Button(keep.MAKE, interactive=True)}
+        except Cancelled:
+            yield {self.keep.make: gr.Button(keep.MAKE, interactive=True)}
 
     # What they show.
 
-    def view(self, data: Data, report: Report, offered=(), ticked=(), same_rows: bool = False) -> dict:
-        """All that follows from a report. With `same_rows` only their tokens are new.
-
-        Args:
-            offered, ticked: as `Findings.show` takes them.
-        """
+    def view(self, data: Data, report: Report, same_rows: bool = False) -> dict:
+        """All that follows from a report. With `same_rows` only their tokens are new."""
         examined = desk.examined_of(data)
-        updates = self.silence() | {self.banner: banner.readiness(report)}
-        updates |= self.findings.show(report.findings, Rows(examined), data.mends, offered, ticked)
+        updates = {self.banner: banner.readiness(report)}
+        updates |= self.findings.show(report.findings, Rows(examined), data.mends)
         updates |= self.pictures.measure(report) | self.exact.show(report, examined)
         if same_rows:
             return updates
-        return updates | self.keep.show(report) | self.splitting.show(report)
+        return updates | self.silence() | self.keep.show(report) | self.splitting.show(report)
 
-    def begun(self, data: Data, report: Report) -> dict:
+    def begun(self, report: Report) -> dict:
         """What is set once, before the rows of this file are shown for the first time."""
-        return (
-            self.form(data)
-            | self.exact.start(report)
-            | {
-                self.body: gr.Column(visible=True),
-                self.questions: gr.Accordion(visible=True),
-                self.rest: gr.Column(visible=True),
-                self.go: gr.Button(interactive=True),
-                self.counted: None,
-                self.pictures.drawn: None,
-                self.exact.view: exact.READING,
-            }
-        )
+        return self.exact.start(report) | {
+            self.body: gr.Column(visible=True),
+            self.questions: gr.Accordion(visible=True),
+            self.rest: gr.Column(visible=True),
+            self.go: gr.Button(interactive=True),
+            self.counted: None,
+            self.pictures.drawn: None,
+            self.exact.view: exact.READING,
+        }
 
     def alone(self, data: Data) -> dict:
         """Only what is wrong with the rows, where nothing more can be made of them: a tick may help."""
@@ -262,21 +271,20 @@ class Preview:
             examined = desk.examined_of(data)
         except FinetuneError:
             return {}  # it is what has been told
-        return self.findings.show(examined.findings, Rows(examined), data.mends) | {
+        return self.findings.show(examined.findings, Rows(examined), data.mends) | self.form(data) | {
             self.body: gr.Column(visible=bool(examined.findings)),
             self.questions: gr.Accordion(visible=False),
             self.rest: gr.Column(visible=False),
-            self.near: data.near,
-        }
+        }  # fmt: skip
 
     def form(self, data: Data) -> dict:
         """The choices, as the form shows them."""
-        return self.ask.show(data.questions) | {
+        return self.ask.show(data.questions) | self.findings.tick(data.mends) | {
             self.near: data.near,
             self.splitting.validation: data.validation,
             self.splitting.test: data.test,
             self.splitting.seed: data.seed,
-        }
+        }  # fmt: skip
 
     def silence(self) -> dict:
         """Neither a word of what went wrong nor the offer to look again."""

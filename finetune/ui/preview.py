@@ -16,6 +16,11 @@ from finetune.ui.work import Jobs
 
 __all__ = ["MORE", "build", "connect"]
 
+# In the browser, at once: what is asked of the server comes back later, when the user may have changed the field anew.
+TAKE = "(shares) => shares ? [...shares, Date.now()] : []"
+# Of a row that is not in the field any more nothing is drawn: the one that was typed meanwhile comes next.
+DRAW = "(seen, row, view) => seen && seen[0] === row ? [seen[1], seen[2], null] : [row, view, null]"
+
 
 def build(data: gr.State, models: Path) -> Preview:
     """The components, inside the tab that is open; `connect` adds the events."""
@@ -54,28 +59,28 @@ def connect(tab: Preview, shown: Sequence[Callable], form: Sequence[gr.component
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
     last = private | {"trigger_mode": "always_last"}
     form, outputs, data = list(form), tab.outputs(), tab.data
-    one_row = [tab.exact.row, tab.exact.view]
+    shares, row, seen = tab.splitting, tab.exact.row, tab.exact.seen
 
     def then_finish(event) -> None:
-        inputs = [data, tab.shown, tab.counted, tab.pictures.drawn, tab.findings.offered, tab.exact.row, *form]
-        event.then(_known(tab.finish), inputs, outputs, **private)
+        inputs = [data, tab.shown, tab.counted, tab.pictures.drawn, row, *form]
+        event.then(_known(tab.finish), inputs, outputs, **last)
 
     for event in (*shown, tab.again.click):
         then_finish(event(_known(tab.look), [data, tab.shown, *form], outputs, **last))
-    adjusting = {"fn": _known(tab.adjust), "inputs": [*tab.settings(), *form], "outputs": outputs}
-    then_finish(gr.on(tab.changes(), **adjusting, **last))
-    shares = [tab.splitting.validation, tab.splitting.test]
-    then_finish(tab.splitting.advised.click(tab.advised, [data, *form], shares, **private).then(**adjusting, **private))
-    # Another file: what is under way about the old one is not wanted any more.
-    data.change(_known(tab.jobs.only), [data], None, queue=False, **private)
+    taking = [[shares.shares], [shares.validation, shares.test, shares.taken]]
+    shares.advised.click(None, *taking, js=TAKE, api_visibility="private")
+    # Events of one listener wait for each other, those of two do not: here every change finds the one before applied.
+    then_finish(gr.on(tab.changes(), _known(tab.adjust), [*tab.settings(), *form], outputs, **last))
+    data.change(_known(tab.moved), [data], None, queue=False, **private)
     tab.waiting.cancel.click(_known(tab.jobs.cancel), None, None, queue=False, **private)
-    walking = [data, tab.exact.walk, tab.exact.row, *form]
-    tab.exact.walk.input(partial(tab.step, 0), walking, one_row, **last)
-    tab.exact.back.click(partial(tab.step, -1), walking, one_row, **private)
-    tab.exact.on.click(partial(tab.step, 1), walking, one_row, **private)
-    tab.exact.row.input(tab.exactly, [data, tab.exact.row, *form], [tab.exact.view], **last)
-    gr.on([text.select for text in tab.findings.texts], _opened, None, [tab.exact.row], **last).then(
-        tab.exactly, [data, tab.exact.row, *form], [tab.exact.view], **private
+    for event, by in ((tab.exact.walk.input, 0), (tab.exact.back.click, -1), (tab.exact.on.click, 1)):
+        event(partial(tab.step, by), [data, tab.exact.walk, row, *form], [seen], **last)
+    row.input(tab.exactly, [data, row, *form], [seen], **last)
+    drawing = [[seen, row, tab.exact.view], [row, tab.exact.view, seen]]
+    seen.change(None, *drawing, js=DRAW, api_visibility="private")
+    # Not the last alone: of an event that waits Gradio forgets which row it named.
+    gr.on([text.select for text in tab.findings.texts], _opened, None, [row], trigger_mode="multiple", **private).then(
+        tab.exactly, [data, row, *form], [seen], **last
     )
     tab.keep.make.click(_known(tab.save), [data, *form], tab.keep.outputs(), **private)
 

@@ -16,7 +16,12 @@ VALIDATION, TEST = (0.02, 0.45), (0.02, 0.6)
 
 @dataclass(frozen=True)
 class Splitting:
-    """The components of the section, and what they show of a report."""
+    """The components of the section, and what they show of a report.
+
+    Attributes:
+        shares: those that are advised, kept in the browser: a press puts them into the form there and then.
+        taken: when they were.
+    """
 
     said: gr.HTML
     bars_said: gr.HTML
@@ -27,9 +32,12 @@ class Splitting:
     seed: gr.Number
     advice: gr.HTML
     advised: gr.Button
+    shares: gr.JSON
+    taken: gr.Number
 
     def outputs(self) -> list:
-        return [self.said, self.bars_said, self.bars, self.table, *self.settings(), self.advice, self.advised]
+        drawn = [self.said, self.bars_said, self.bars, self.table, self.advice, self.advised, self.shares]
+        return [*drawn, *self.settings()]
 
     def settings(self) -> list:
         return [self.validation, self.test, self.seed]
@@ -58,6 +66,7 @@ class Splitting:
         return {
             self.advice: f'<p class="quiet">{escape(advice.sentence)}</p>',
             self.advised: gr.Button(f"Take {percent}", visible=usable),
+            self.shares: [advice.validation, advice.test],
         }
 
 
@@ -110,4 +119,5 @@ def build() -> Splitting:
     with gr.Row(elem_classes="actions advise"):
         advice = gr.HTML(elem_id="advice")
         advised = gr.Button("Take these shares", size="sm", visible=False, elem_id="advised")
-    return Splitting(said, bars_said, bars, table, validation, test, seed, advice, advised)
+        shares, taken = gr.JSON(visible="hidden"), gr.Number(visible="hidden")
+    return Splitting(said, bars_said, bars, table, validation, test, seed, advice, advised, shares, taken)

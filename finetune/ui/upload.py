@@ -252,8 +252,9 @@ def _connect(tab: Upload) -> None:
     form.template.input(tab.typed, [form.template, tab.data], [tab.data, form.sample], **latest)
     choices = [tab.data, tab.first, *form.asked()]
     left = [form.template.blur, form.template.submit]
-    for event in [field.input for field in form.asked() if field is not form.template] + left:
-        event(tab.remap, choices, outputs, **latest)
+    # One listener for all: of two, the later one to answer would undo what the other was told.
+    fields = [field.input for field in form.asked() if field is not form.template]
+    gr.on(fields + left, tab.remap, choices, outputs, **latest)
 
 
 def _still_open(error: FinetuneError, before: Data | None) -> FinetuneError:

@@ -23,10 +23,15 @@ class Job:
     Args:
         make: takes a `tell` and gives the result.
         about: what it is made from; jobs of one visitor that are about something else are out of date.
+        behind: it follows what is shown already, and ends no other job.
+
+    Attributes:
+        superseded: it was ended by what came later, and not by somebody who wanted it to end.
     """
 
-    def __init__(self, make: Callable[[Tell], Any], about: Hashable) -> None:
-        self.about, self.began = about, time.monotonic()
+    def __init__(self, make: Callable[[Tell], Any], about: Hashable, *, behind: bool = False) -> None:
+        self.about, self.behind, self.began = about, behind, time.monotonic()
+        self.superseded = False
         self.text, self.share = "", 0.0
         self._make = make
         self._made: Any = None
@@ -52,8 +57,9 @@ class Job:
         """Whether there is a result, an error, or nobody who waits for it any more."""
         return self._over.is_set()
 
-    def cancel(self) -> None:
+    def cancel(self, *, superseded: bool = False) -> None:
         """Its thread ends the next time it tells something; whoever watches goes on at once."""
+        self.superseded = superseded
         self._cancelled.set()
         self._over.set()
 
@@ -89,15 +95,29 @@ class Jobs:
         self._under_way: dict[str, list[Job]] = defaultdict(list)
         self._lock = threading.Lock()
 
-    def begin(self, visitor: str, about: Hashable, make: Callable[[Tell], Any]) -> Job:
-        """Starts the work and ends what this visitor has under way about something else."""
-        job = Job(make, about)
+    def begin(self, visitor: str, about: Hashable, make: Callable[[Tell], Any], *, behind: bool = False) -> Job:
+        """Starts the work and ends what this visitor has under way about something else.
+
+        Args:
+            behind: the work follows what is shown already. It may come late, so it ends only its like.
+
+        Raises:
+            Cancelled: the work is `behind`, and what is shown is about to be replaced.
+        """
         with self._lock:
             for other in self._of(visitor):
+                if other.about != about and behind and not other.behind:
+                    raise Cancelled
                 if other.about != about:
-                    other.cancel()
+                    other.cancel(superseded=True)
+            job = Job(make, about, behind=behind)
             self._under_way[visitor].append(job)
         return job
+
+    def passed(self, about: Hashable, *, visitor: str) -> bool:
+        """Whether this visitor waits for something else already."""
+        with self._lock:
+            return any(job.about != about and not job.behind for job in self._of(visitor))
 
     def cancel(self, *, visitor: str) -> None:
         """Ends all that this visitor has under way."""
@@ -105,12 +125,12 @@ class Jobs:
             for job in self._of(visitor):
                 job.cancel()
 
-    def only(self, about: Hashable, *, visitor: str) -> None:
-        """Ends what this visitor has under way about anything else."""
+    def only(self, wanted: Callable[[Any], bool], *, visitor: str) -> None:
+        """Ends what this visitor has under way about anything that is not wanted any more."""
         with self._lock:
             for job in self._of(visitor):
-                if job.about != about:
-                    job.cancel()
+                if not wanted(job.about):
+                    job.cancel(superseded=True)
 
     def _of(self, visitor: str) -> list[Job]:
         left = [job for job in self._under_way.get(visitor, ()) if not job._over.is_set()]
