@@ -248,3 +248,41 @@ def test_a_diverged_training_ends_with_a_sentence(tiny_model, tmp_path, monkeypa
             emit=lambda kind, **fields: None,
         )  # fmt: skip
     assert not (tmp_path / "adapter").exists()
+
+
+def test_with_checkpointing_the_rehearsal_computes_twice_too_and_freed_memory_is_given_back(
+    tiny_model, tmp_path, monkeypatch
+):
+    from finetune.training import train as training
+    from finetune.training import watch
+
+    recipe = Recipe(rank=4, epochs=1.0, batch_size=8, evaluations=1, learning_rate=0.01)
+    counts, tuned = [], []
+    real = training.rehearse
+
+    def rehearse(adapted, *rest):
+        seen = []
+        hook = adapted.get_base_model().model.layers[0].mlp.register_forward_pre_hook(lambda *_: seen.append(1))
+        real(adapted, *rest)
+        hook.remove()
+        counts.append(len(seen))
+
+    monkeypatch.setattr(training, "rehearse", rehearse)
+    monkeypatch.setattr(watch, "_of_glibc", lambda name: lambda *given: tuned.append((name, *given)))
+    for checkpointing in (False, True):
+        tuned.clear()
+        model = load_model(tiny_model, kind="cpu", dtype="float32", quantisation="none", trains=True)
+        plan = dataclasses.replace(plan_for(recipe, 8), checkpointing=checkpointing)
+        train(
+            model,
+            recipe,
+            plan,
+            ROWS[:8],
+            ROWS[8:10],
+            directory=tmp_path / str(checkpointing),
+            pad=0,
+            emit=lambda *_, **__: None,
+        )
+        wanted = [("mallopt", watch.M_MMAP_THRESHOLD, size) for size in (watch.GIVEN_BACK, watch.USUAL)]
+        assert [one for one in tuned if one[0] == "mallopt"] == (wanted if checkpointing else [])
+    assert counts[0] > 0 and counts[1] >= 2 and counts[1] > counts[0]

@@ -16,15 +16,14 @@ GIB = 1024**3
 HEADROOM = 0.9
 # Libraries loaded before the first weight: torch, transformers and datasets on a CPU, the context on a GPU.
 PROCESS_BYTES = {"cpu": 600 * 10**6, "cuda": 600 * 1024**2}
-PAIR_BYTES = {"cpu": 9, "cuda": 0}
-# bitsandbytes, and what the CPU's allocator does not give back of the packing.
-PACKING_BYTES = {"cpu": 165 * 10**6, "cuda": 0}
 
 
-# What steps of rows of ever other lengths leave behind, by the activations: the matrix library keeps a kernel for each length
-# that it has met, and what is freed after one step seldom fits the next. In five runs of 26 to 315 steps the peak was 0.65 to
-# 1.27 of the activations above the need of the largest pass.
-LEFT_BEHIND = {"cpu": 0.9, "cuda": 0.0}
+# What the heap of the C library keeps beside the activations while they live, as a share of them, by the bytes of a value:
+# what lies free between two blocks in use is not given back. With checkpointing it is, see `training.watch.kept_small`.
+HEAP = {2: 0.3, 4: 0.6}
+# And what steps of rows of ever other lengths leave behind: what is freed after one step seldom fits the next. With
+# checkpointing less of it.
+LEFT_BEHIND, LEFT_BEHIND_KEPT_SMALL = 0.95, 0.4
 # Logits that exist at one time: each takes some 14 bytes while its gradient is computed.
 CHUNK_LOGITS = {"cpu": 2**23, "cuda": 2**26}
 
@@ -97,30 +96,33 @@ def parts(shape: Shape, recipe: Recipe, where: Device, of: Pass, checkpointing: 
         shape.kv_heads * shape.head_dim,
         shape.intermediate,
     )
-    # Inputs of the two norms and of the layers after them; of the attention q, k, v, its result and the same as the input
-    # of the layer after it; of the gated part its two inputs and the result.
-    kept = value * (4 * width + 3 * query + 2 * query + 3 * inner)
+    # Inputs of the two norms and of the layers after them; of the attention q and its result, which is the input of the
+    # layer after it; of the gated part its two inputs and the result.
+    kept = value * (4 * width + 2 * query + 3 * inner)
     masks = 5 * width + query + inner if recipe.dropout else 0
     low = value * 7 * recipe.rank
-    block = (kept + masks + low) * of.computed + 2 * value * key * of.rows * of.shared
+    # k and v: behind a shared beginning, where the attention is told what is seen, they are laid out for each row and head.
+    keys = 2 * value * (query * of.rows * of.tokens if of.shared and of.rows > 1 else key * of.computed)
+    block = (kept + masks + low) * of.computed + keys
     boundary = value * width * shape.layers * of.computed
-    # In the backward pass of a layer: the gradients of the gated part and of its inputs; on a CPU also the scores of the
-    # attention with their gradients (nine bytes a pair of tokens, measured), which kernels for CUDA never write down.
-    pairs = of.rows * (of.tokens - of.shared) * of.tokens + of.shared**2
-    passing = value * (3 * inner + 2 * width) * of.computed + PAIR_BYTES[kind] * shape.heads * pairs
+    # In the backward pass of a layer: the gradients of the gated part and of its inputs; and what each token sees, a byte a
+    # pair of tokens, with the same in numbers.
+    seen = (1 + value) * of.rows * (of.tokens - of.shared) * of.tokens if of.shared else 0
+    passing = value * (3 * inner + 2 * width) * of.computed + seen
     packed = recipe.quantisation == "nf4"
     weights = 2 * value * width * inner if packed else 0
     logits = min(of.rows * of.scored, max(1, CHUNK_LOGITS[kind] // shape.vocabulary)) * shape.vocabulary
     needed = {
-        "libraries": PROCESS_BYTES[kind] + packed * PACKING_BYTES[kind],
+        "libraries": PROCESS_BYTES[kind],
         "base weights": int(per_weight * shape.linear_parameters + value * shape.embedding_parameters),
         "adapter and optimiser": 16 * shape.adapter_parameters(recipe.rank),
         "activations": boundary + block if checkpointing else shape.layers * block,
         "one layer at work": passing + weights,
         "output layer": 14 * logits,
     }
-    if not of.alike:
-        needed["left behind by other lengths"] = int(LEFT_BEHIND[kind] * needed["activations"])
+    if kind == "cpu":
+        heap, left = (0.0, LEFT_BEHIND_KEPT_SMALL) if checkpointing else (HEAP[value], LEFT_BEHIND)
+        needed["kept by the heap"] = int((heap + left * (not of.alike)) * needed["activations"])
     if kind == "cpu" and packed:
         # While it is read the base stands in memory as it lies in the file, beside what is packed already.
         reading = needed["libraries"] + needed["base weights"] + 2 * shape.parameters

@@ -29,7 +29,7 @@ from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.step import can_share
 from finetune.training.train import AnswerTrainer, arguments, dataset, rehearse
-from finetune.training.watch import set_rate
+from finetune.training.watch import kept_small, set_rate
 
 MEETING = datetime.timedelta(minutes=2)
 # The first process looks at the validation rows and saves while the others wait. One that dies is noticed without a limit.
@@ -145,6 +145,8 @@ def follow(part: Part) -> None:
     )  # fmt: skip
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)
+    if plan.checkpointing:
+        adapted.activation_checkpointing_enable()
     share = not plan.checkpointing and can_share(adapted, part.rows)
     trainer = AnswerTrainer(
         model=adapted, args=arguments(recipe, plan, part.directory, follows=True),
@@ -152,7 +154,7 @@ def follow(part: Part) -> None:
         plan=plan, seed=recipe.seed, pad=part.pad, share=share,
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    with quick_layers(adapted):
+    with quick_layers(adapted), kept_small(plan):
         rehearse(adapted, plan, part.rows, part.pad, share)
         store = distributed.FileStore(str(part.store), plan.processes)
         store.set(f"ready-{part.number}", "")

@@ -26,7 +26,7 @@ from finetune.training.plan import Plan
 from finetune.training.recipe import Recipe
 from finetune.training.samples import Samples
 from finetune.training.step import answer_loss, batch_of, can_share, undisturbed
-from finetune.training.watch import STOPPED, Watch, peak_memory
+from finetune.training.watch import STOPPED, Watch, kept_small, peak_memory
 
 if TYPE_CHECKING:
     from finetune.training.others import Others
@@ -158,6 +158,9 @@ def train(
     """
     set_seed(recipe.seed)
     adapted = add_adapter(model, recipe)
+    if plan.checkpointing:
+        # Left to the Trainer it would begin after the rehearsal, which is to need no more than a step.
+        adapted.activation_checkpointing_enable()
     share = not plan.checkpointing and can_share(adapted, rows)
     watch = Watch(recipe, plan, emit, should_stop, before or {}, per_second)
     watch.looker = Looker(
@@ -185,7 +188,7 @@ def train(
     # It would print every log line a second time, as a dictionary.
     trainer.remove_callback(PrinterCallback)
     watch.trainer, trainer.watch = trainer, watch
-    with quick_layers(adapted):
+    with quick_layers(adapted), kept_small(plan):
         rehearse(adapted, plan, rows, pad, share)
         watch.looker.rehearse()
         if beside is not None:
@@ -248,7 +251,6 @@ def arguments(recipe: Recipe, plan: Plan, directory: Path, *, follows: bool = Fa
         max_steps=plan.steps,
         per_device_train_batch_size=plan.micro_batch,
         gradient_accumulation_steps=plan.accumulation,
-        activation_checkpointing=plan.checkpointing,
         learning_rate=plan.learning_rate,
         lr_scheduler_type="linear",
         # The first step of a warm-up has a rate of nought: the only one of a training must not be that.
