@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from finetune.dataset.example import Example
+from finetune.evidence.models.likelihood import trees
 from finetune.evidence.models.pair import Pair, Stopped
 from finetune.model.base import load_model, tokenizer
 from finetune.model.machine import Device
-from finetune.model.prompt import Prompt
+from finetune.model.prompt import Encoded, Prompt
 from finetune.training.adapter import add_adapter
-from finetune.training.looking import Looker, unmoved
-from finetune.training.plan import make_plan
+from finetune.training.looking import Looker, dearer, unmoved
+from finetune.training.plan import FEWEST_LOOK_ROWS, make_plan, rows_of_a_look
 from finetune.training.recipe import Recipe
 from finetune.training.step import undisturbed
 from finetune.training.train import train
@@ -213,3 +214,18 @@ def test_what_is_dear_beside_the_validation_rows_is_done_less_often(tiny_model, 
     # Two steps of 20 s between two looks; 10 s are a tenth of five steps, so of every third look.
     assert [bool(look["sampled"]) for look in said[:7]] == [True, False, False, True, False, False, True]
     assert [look["train_score"] is not None for look in said[:4]] == [False, False, False, True]
+
+
+def test_a_look_that_scores_many_labels_is_of_fewer_rows():
+    start = list(range(100, 200))
+    rows = [Encoded(number, [*start, 7, 8, number], [40 + number % 3, 2], 0) for number in range(20)]
+    few, many = [[40, 2], [41, 2]], [[number, 50 + number, 2] for number in range(20)]
+    assert dearer(rows, []) == 1.0
+    # Three tokens of a row are its own, the answer among them.
+    assert dearer(rows, few) == pytest.approx(1 + sum(len(tree.tokens) for tree in trees(few)) / 3)
+    assert dearer(rows, many) == pytest.approx(1 + sum(len(tree.tokens) for tree in trees(many)) / 3)
+    # Where that is too dear no labels are scored.
+    assert dearer(rows, [[*range(number, number + 20), 2] for number in range(0, 400, 20)]) == 1.0
+    recipe = Recipe(evaluations=2)
+    assert rows_of_a_look(recipe, 1000, 900) == 500 and rows_of_a_look(recipe, 1000, 900, 5.0) == 100
+    assert rows_of_a_look(recipe, 1000, 900, 500.0) == FEWEST_LOOK_ROWS

@@ -56,6 +56,21 @@ class Learning(Pair):
             yield
 
 
+def dearer(rows: Sequence[Encoded], labels: Sequence[list[int]]) -> float:
+    """How many times the tokens of a training row are computed for one that is looked at: at least once.
+
+    Training computes what all rows begin with once for a pass, and so does a look; which scores all labels behind each row.
+
+    Args:
+        rows: to train on.
+        labels: token ids of each; none where no labels are scored.
+    """
+    read = sum(map(len, rows)) / len(rows)
+    own = max(1.0, read - common_prefix([row.prompt for row in rows]))
+    scored = own + sum(len(tree.tokens) for tree in trees(labels)) if labels else own
+    return scored / own if scored <= DEAREST * read else 1.0
+
+
 class Looker:
     """Looks at rows.
 

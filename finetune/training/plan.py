@@ -109,12 +109,15 @@ def steps_of(recipe: Recipe, train_rows: int) -> int:
     return max(1, math.ceil(math.ceil(train_rows / recipe.batch_size) * recipe.epochs))
 
 
-def rows_of_a_look(recipe: Recipe, train_rows: int, validation_rows: int) -> int:
+def rows_of_a_look(recipe: Recipe, train_rows: int, validation_rows: int, dearer: float = 1.0) -> int:
     """Validation rows in one look at the loss: so many that all looks take about a fifth of the time of training.
 
     A forward pass costs about a quarter of a training pass.
+
+    Args:
+        dearer: how many times the tokens of a training row are computed for one that is looked at.
     """
-    return min(validation_rows, max(FEWEST_LOOK_ROWS, train_rows // recipe.evaluations))
+    return min(validation_rows, max(FEWEST_LOOK_ROWS, int(train_rows / recipe.evaluations / dearer)))
 
 
 def make_plan(
@@ -129,6 +132,7 @@ def make_plan(
     validation_rows: int,
     longest: int,
     chosen: tuple[Choice, ...] = (),
+    dearer: float = 1.0,
 ) -> Plan:
     """The plan of a run.
 
@@ -139,6 +143,7 @@ def make_plan(
         train_rows, validation_rows: rows after the recipe's cap.
         longest: longest training row in tokens, cut to the recipe's bound.
         chosen: what `choose` settled.
+        dearer: as `rows_of_a_look`.
     """
     choices = [
         Choice("device", device.name, "a GPU was found" if device.kind == "cuda" else "no GPU was found"),
@@ -172,7 +177,7 @@ def make_plan(
         Choice("steps", str(steps), f"{train_rows} rows, {recipe.batch_size} a step, {recipe.epochs:g} passes")
     )
     steps_per_look = max(1, round(steps_per_epoch / recipe.evaluations))
-    look_rows = rows_of_a_look(recipe, train_rows, validation_rows)
+    look_rows = rows_of_a_look(recipe, train_rows, validation_rows, dearer)
     looks = (
         "all validation rows" if look_rows == validation_rows else f"{look_rows} of {validation_rows} validation rows"
     )

@@ -56,9 +56,13 @@ def train_run(
     for advice in advise(base_of(recipe.base, cache, folder), known, spelling):
         if advice.severity == "warning":
             emit("warning", text=advice.text)
+    from finetune.training.looking import dearer
+
+    rows = _encode(prompt, chosen, "training", emit)
+    dear = dearer(rows, [prompt.answer_ids(label) for label in prompt.labels]) if rows else 1.0
     # The rows of a look are drawn as the training rows are: the file's order may be by label.
-    drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out)), record["task"], recipe.seed)
-    rows, validation = _encode(prompt, chosen, "training", emit), _encode(prompt, drawn, "validation", emit)
+    drawn = choose_rows(held_out, rows_of_a_look(recipe, len(chosen), len(held_out), dear), record["task"], recipe.seed)
+    validation = _encode(prompt, drawn, "validation", emit)
     if not rows or not validation:
         raise FinetuneError(
             "There are no rows to train on, or none to validate on.", hint="Raise max_tokens or change the shares."
@@ -107,7 +111,7 @@ def train_run(
     plan = make_plan(
         recipe, device=device, dtype=base.precision(device.kind), shape=shape, model_type=model_type,
         estimate=estimate, train_rows=len(rows), validation_rows=len(held_out), longest=longest,
-        chosen=settled,
+        chosen=settled, dearer=dear,
     )  # fmt: skip
     from finetune.training.sweep import sweep
     from finetune.training.train import train
