@@ -248,3 +248,8 @@ def test_a_row_that_is_typed_while_a_step_is_on_its_way_is_the_one_that_is_seen(
     page.locator("#row-on").click()
     expect(page.locator("#row input")).to_have_value("51")
     expect(page.locator("#exact")).to_contain_text("Row 51")
+
+
+def test_what_the_page_keeps_for_itself_is_not_seen(page: Page) -> None:
+    assert page.locator(".carrier").count() == 3
+    assert not page.locator(".carrier:visible").count()

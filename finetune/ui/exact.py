@@ -206,6 +206,6 @@ def build() -> Exact:
         row = gr.Number(1, label="Row", precision=0, elem_id="row", min_width=110)
         back = gr.Button("←", size="sm", elem_id="row-back", min_width=44)
         on = gr.Button("→", size="sm", elem_id="row-on", min_width=44)
-        seen = gr.JSON(visible="hidden")
+        seen = gr.JSON(elem_classes="carrier")
     shown = gr.HTML(READING, elem_id="exact")
     return Exact(walk, row, back, on, seen, shown)

@@ -119,5 +119,5 @@ def build() -> Splitting:
     with gr.Row(elem_classes="actions advise"):
         advice = gr.HTML(elem_id="advice")
         advised = gr.Button("Take these shares", size="sm", visible=False, elem_id="advised")
-        shares, taken = gr.JSON(visible="hidden"), gr.Number(visible="hidden")
+        shares, taken = gr.JSON(elem_classes="carrier"), gr.Number(elem_classes="carrier")
     return Splitting(said, bars_said, bars, table, validation, test, seed, advice, advised, shares, taken)
