@@ -64,7 +64,7 @@ def _made(trial: Trial) -> dict:
         models=seen.models, trustworthy=proof["equal"],
     )  # fmt: skip
     verdict = replace(verdict, next_steps=(*_cautions(trial), *verdict.next_steps))
-    training = outcomes.training(trial.run)
+    training, device = outcomes.training(trial.run), machine.device()
     rules = Rules(trial.options.must, trial.options.must_not, trial.options.pattern)
     lines = outcomes.lines(rows, test, rules=rules, labels=trial.labels, beside=beside, references=references)
     result = {
@@ -102,9 +102,9 @@ def _made(trial: Trial) -> dict:
             tokens_in={name: said.read for name, said in test.items()},
             tokens_out={name: said.written for name, said in test.items()},
             training_tokens=training.get("tokens"), training_cards=training.get("cards", 1),
-            answering_cards=max(1, len(machine.device().split(split_of(trial.run)))),
+            answering_cards=max(1, len(device.split(split_of(trial.run)))),
             peak_memory_bytes=training.get("peak_memory_bytes"),
-            device=machine.device().kind,
+            device=device.kind,
         ),
         "options": trial.options.as_json()
         | {"prompt": trial.asking.instruction, "documents": len(trial.asking.passages)},

@@ -143,7 +143,7 @@ def estimate(
         scored: tokens of the longest answer.
     """
     tokens = min(tokens or recipe.max_tokens, recipe.max_tokens)
-    shortest: tuple[tuple[int, int, int, int], dict[str, int]] | None = None
+    refused: list[tuple[int, int, dict[str, int]]] = []
     for count in range(1, 2 + len(where.beside)):
         # The cards with the most memory free beside the first; one that does not fit on two may fit on three.
         cards = sorted(where.beside, key=lambda card: -card.free_bytes)[: count - 1]
@@ -163,11 +163,10 @@ def estimate(
                     split = tuple(zip((0, *(card.place for card in cards)), layers, strict=True)) if count > 1 else ()
                     return Estimate(needed, total, available, True, rows, checkpointing, advice, split)
                 rows //= 2
-        # What is told of a base that fits nowhere is where it would come nearest to it.
-        lack = (total - available, total, available, count)
-        if shortest is None or lack < shortest[0]:
-            shortest = lack, needed
-    (_, total, available, count), needed = shortest
+        refused.append((count, available, needed))
+    # What is told of a base that fits nowhere is where it would come nearest to it.
+    count, available, needed = min(refused, key=lambda one: sum(one[2].values()) - one[1])
+    total = sum(needed.values())
     remedy = "take a smaller base or a smaller max_tokens"
     if recipe.quantisation == "none":
         remedy = "set quantisation to nf4, or " + remedy

@@ -88,9 +88,9 @@ def _to_its_own(layer: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dic
 
 def moved(value: Any, device: torch.device) -> Any:
     """The same with all its tensors on the device; a cache, whose layers each have their own, stays as it is."""
-    if isinstance(value, torch.Tensor) or hasattr(
+    if hasattr(
         value, "to"
-    ):  # transformers has mappings that must stay the same ones
+    ):  # a tensor, or one of the mappings of transformers that move themselves and stay the same ones
         return value.to(device)
     if isinstance(value, Mapping):
         return {name: moved(one, device) for name, one in value.items()}

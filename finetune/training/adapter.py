@@ -15,8 +15,13 @@ from finetune.model import machine
 from finetune.training.recipe import Recipe
 
 
-def add_adapter(model: Any, recipe: Recipe) -> PeftModel:
-    """The model with a fresh LoRA on every linear layer of its blocks, its weights in float32 for the optimiser."""
+def add_adapter(model: Any, recipe: Recipe, *, checkpointing: bool = False) -> PeftModel:
+    """The model with a fresh LoRA on every linear layer of its blocks, its weights in float32 for the optimiser.
+
+    Args:
+        checkpointing: activations are computed again in the backward pass, from now on. Left to the Trainer it would begin
+            after the rehearsal, which is to need no more than a step.
+    """
     adapted = get_peft_model(
         model,
         LoraConfig(
@@ -27,6 +32,8 @@ def add_adapter(model: Any, recipe: Recipe) -> PeftModel:
     for parameter in adapted.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
+    if checkpointing:
+        adapted.activation_checkpointing_enable()
     return adapted
 
 

@@ -65,10 +65,15 @@ def dearer(rows: Sequence[Encoded], labels: Sequence[list[int]]) -> float:
         rows: to train on.
         labels: token ids of each; none where no labels are scored.
     """
+    read, own, scored = _tokens_of_a_row(rows, labels)
+    return scored / own if scored <= DEAREST * read else 1.0
+
+
+def _tokens_of_a_row(rows: Sequence[Encoded], labels: Sequence[list[int]]) -> tuple[float, float, float]:
+    """Tokens of a row on average: all that it has, those that not all rows begin with, and these with all labels."""
     read = sum(map(len, rows)) / len(rows)
     own = max(1.0, read - common_prefix([row.prompt for row in rows]))
-    scored = own + sum(len(tree.tokens) for tree in trees(labels)) if labels else own
-    return scored / own if scored <= DEAREST * read else 1.0
+    return read, own, own + sum(len(tree.tokens) for tree in trees(labels))
 
 
 class Looker:
@@ -143,9 +148,7 @@ class Looker:
         known = {tuple(label) for label in self.labels}
         if any(tuple(row.answer) not in known for row in self.validation):
             return False
-        read = sum(map(len, self.validation)) / len(self.validation)
-        shared = common_prefix([row.prompt for row in self.validation])
-        scored = read - shared + sum(len(tree.tokens) for tree in trees(self.labels))
+        read, _, scored = _tokens_of_a_row(self.validation, self.labels)
         if scored > DEAREST * read:
             return False
         with undisturbed(self.model):

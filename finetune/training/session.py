@@ -103,7 +103,6 @@ def train_run(
     def at_hand(quantisation: str) -> Any:
         if quantisation not in loaded:
             loaded.clear()
-            machine.release()
             loaded[quantisation] = load(quantisation)
         return loaded[quantisation]
 

@@ -144,9 +144,7 @@ def follow(part: Part) -> None:
         part.folder, kind=plan.device, dtype=plan.dtype, quantisation=plan.quantisation, trains=True
     )  # fmt: skip
     set_seed(recipe.seed)
-    adapted = add_adapter(model, recipe)
-    if plan.checkpointing:
-        adapted.activation_checkpointing_enable()
+    adapted = add_adapter(model, recipe, checkpointing=plan.checkpointing)
     share = not plan.checkpointing and can_share(adapted, part.rows)
     trainer = AnswerTrainer(
         model=adapted, args=arguments(recipe, plan, part.directory, follows=True),

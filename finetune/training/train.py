@@ -157,10 +157,7 @@ def train(
         beside: the other processes, where the plan has several. They hold the same rows and train along.
     """
     set_seed(recipe.seed)
-    adapted = add_adapter(model, recipe)
-    if plan.checkpointing:
-        # Left to the Trainer it would begin after the rehearsal, which is to need no more than a step.
-        adapted.activation_checkpointing_enable()
+    adapted = add_adapter(model, recipe, checkpointing=plan.checkpointing)
     share = not plan.checkpointing and can_share(adapted, rows)
     watch = Watch(recipe, plan, emit, should_stop, before or {}, per_second)
     watch.looker = Looker(

@@ -253,7 +253,7 @@ def kept_small(plan: Plan) -> Iterator[None]:
     """Inside the block blocks of a megabyte or more are given back as they are freed, where the plan saves memory on a CPU.
 
     glibc would keep all under 32 MB in its heap, which grew to twice of what a training with checkpointing holds. It costs
-    time (a step a quarter more, a look half), so that it is not done where memory is at hand.
+    time (a step of long rows a third more, a look half), so that it is not done where memory is at hand.
     """
     tune = _of_glibc("mallopt") if plan.device == "cpu" and plan.checkpointing else None
     if tune:

@@ -67,9 +67,8 @@ def priced(cost: Mapping[str, Any], prices: Prices, requests_per_day: float, aga
     """The measured cost in money.
 
     A request costs its seconds × the price of a second of the machine (rent, or power × price of electricity) × the GPUs
-    that the model lies on; the
-    seconds are those of rows answered many at a time. Break-even is the day d on which both have cost the same in all:
-    training + d × n × tuned = d × n × other, so d = training / (n × (other - tuned)).
+    that the model lies on; the seconds are those of rows answered many at a time. Break-even is the day d on which both have
+    cost the same in all: training + d × n × tuned = d × n × other, so d = training / (n × (other - tuned)).
 
     Args:
         cost: as `measured` gives it; of an older one, keys may be missing.
