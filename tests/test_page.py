@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from finetune.errors import Cancelled
+from finetune.model import memory
+from finetune.model.machine import Device
 from finetune.runs import supervise
 from finetune.runs.store import find_run, list_runs
 from finetune.ui import desk
@@ -451,6 +453,54 @@ def test_a_preset_leaves_the_fields_that_it_does_not_set(page: Page) -> None:
     expect(page.locator("#set-rows input")).to_have_value("100")
     expect(page.locator("#set-rank input")).to_have_value("8")
     expect(page.locator("#set-instruction textarea")).to_have_value("Name it.")
+
+
+def typed(page: Page) -> None:
+    page.locator("#set-compare_rows input").fill("33")
+
+
+def pressed(page: Page) -> None:
+    page.locator("#preset label", has_text="thorough:").click()
+
+
+@pytest.mark.parametrize(
+    ("first", "preset", "rows", "compare_rows"),
+    [(None, "pilot", 100, 150), (typed, "standard", 0, 33), (pressed, "thorough", 0, 1000)],
+)
+def test_the_preset_for_the_machine_overrules_nothing_that_was_set_before_it_answered(
+    browser: Browser, root: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, first: Callable | None, preset: str,
+    rows: int, compare_rows: int,
+) -> None:  # fmt: skip
+    asked, answer = threading.Event(), threading.Event()
+
+    def advise(device: Device) -> str:
+        asked.set()
+        answer.wait(60)
+        return "pilot"
+
+    monkeypatch.setattr(memory, "default_preset", advise)
+    made = studio(root=root, base=str(tiny_model))
+    _, local, _ = made.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
+    page = browser.new_page()
+    try:
+        page.goto(local)
+        tab(page, "Train")
+        assert asked.wait(60)
+        page.locator("#more button").first.click()
+        page.locator("#set-rank input").fill("8")
+        if first:
+            first(page)
+        answer.set()
+        expect(page.locator("#need")).to_contain_text("GiB")  # it is weighed last
+        expect(page.locator("#preset label.selected")).to_contain_text(f"{preset}:")
+        expect(page.locator("#set-rows input")).to_have_value(str(rows))
+        expect(page.locator("#set-compare_rows input")).to_have_value(str(compare_rows))
+        expect(page.locator("#set-rank input")).to_have_value("8")
+        expect(page.locator("#other textarea, #other input")).to_have_value(str(tiny_model))
+    finally:
+        answer.set()
+        page.close()
+        made.close()
 
 
 def test_another_run_can_be_sent_while_one_is_at_work(page: Page, root: Path, small_csv: Path) -> None:

@@ -30,11 +30,11 @@ def test_what_the_program_chooses_is_an_empty_field_that_says_so(parts):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_form_of_a_preset_says_that_preset(preset):
-    assert settings.recipe_of(preset, settings.values_of(preset, NAMES)) == Recipe.from_preset(preset)
+    assert settings.recipe_of(preset, settings.form_of(recipe := Recipe.from_preset(preset), NAMES)) == recipe
 
 
 def test_numbers_ticks_and_emptied_fields():
-    form = settings.values_of("pilot", NAMES)
+    form = settings.form_of(Recipe.from_preset("pilot"), NAMES)
     recipe = settings.recipe_of("pilot", form | {"sweep": True, "epochs": 3, "dropout": 0.0, "evaluations": None})
     assert (recipe.sweep, recipe.epochs, recipe.dropout) == ("yes", 3.0, 0.0)
     assert recipe.evaluations == PRESETS["pilot"]["evaluations"] and recipe.rank == 0

@@ -165,7 +165,8 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
 
         following = [seen, line.line, missing, timer, *tr.shown(), *co.shown()]
         listed = [earlier_fold, earlier_runs, earlier_problems, *again.offered()]
-        page.load(tr.machine, None, [tr.base, tr.other, tr.preset, tr.minutes, tr.need, *tr.more.values()], **private)
+        opened = page.load(tr.machine, None, [tr.base, tr.advised], **private)
+        opened.then(**tr.advising()).then(**tr.weighing())
         page.load(arrive, [remembered], [run, tabs], **private)
         run.change(attach, [run], [run, remembered, address, tr.paused, *following], **private).then(
             partial(list_earlier, opened=True), [run], listed, **private

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import get_args, get_type_hints
 
 import gradio as gr
 
+from finetune.runs import recipes
 from finetune.training.recipe import AUTO, AUTOMATIC, PRESET_HELP, PRESETS, Recipe, Tick
 
 # Set on the tab Preview, where their effect is seen.
@@ -69,11 +71,6 @@ def presets() -> list[tuple[str, str]]:
     return [(f"{name}: {PRESET_HELP[name]}", name) for name in PRESETS]
 
 
-def values_of(preset: str, names: list[str]) -> dict[str, object]:
-    """What a preset puts into the fields of this form."""
-    return form_of(Recipe.from_preset(preset), names)
-
-
 def form_of(recipe: Recipe, names: list[str]) -> dict[str, object]:
     """What a recipe puts into the fields of this form: nothing where the program chooses, a tick as true or false."""
     hints, found = get_type_hints(Recipe), {}
@@ -94,3 +91,18 @@ def recipe_of(preset: str, values: dict[str, object]) -> Recipe:
     emptied = {name: AUTOMATIC[name] for name, value in values.items() if value is None and name in AUTOMATIC}
     ticks = {name: "yes" if value else "no" for name, value in given.items() if isinstance(value, bool)}
     return Recipe.from_preset(preset, **emptied, **(given | ticks))
+
+
+# What presets set, in the order in which the page fills it in.
+OF_PRESETS = sorted(recipes.OF_PRESETS)
+_VALUES = json.dumps({name: list(form_of(Recipe.from_preset(name), OF_PRESETS).values()) for name in PRESETS})
+# Both are done in the browser: what is typed while a server answers would be lost under its answer.
+FILL = f"(preset) => ({_VALUES})[preset]"
+FILL_UNTOUCHED = f"""
+(advised, preset, ...fields) => {{
+  const values = {_VALUES};
+  const same = values[{json.dumps(Recipe.preset)}].every((value, at) => value === (fields[at] ?? null));
+  const untouched = preset === {json.dumps(Recipe.preset)} && same && advised in values;
+  return untouched ? [advised, ...values[advised]] : [preset, ...fields];
+}}
+"""

@@ -11,7 +11,6 @@ import gradio as gr
 from finetune.errors import FinetuneError
 from finetune.model import gallery, memory
 from finetune.runs import supervise
-from finetune.runs.recipes import OF_PRESETS
 from finetune.runs.store import Status, create, find_run, model_cache
 from finetune.training import loggers
 from finetune.training.forecast import MEASURES
@@ -43,7 +42,12 @@ FOLLOW = """
 
 @dataclass(frozen=True)
 class Train:
-    """The components of the tab, and what they show of a run. `first_base` is chosen at first, None what fits here."""
+    """The components of the tab, and what they show of a run.
+
+    Attributes:
+        first_base: the one of the gallery that is chosen at first, None what fits here.
+        advised: the preset for this machine, on its way to the form.
+    """
 
     root: Path
     first_base: str | None
@@ -54,6 +58,7 @@ class Train:
     base: gr.Radio
     other: gr.Textbox
     preset: gr.Radio
+    advised: gr.Textbox
     minutes: gr.Number
     more: dict[str, gr.components.Component]
     suits: gr.HTML
@@ -115,27 +120,14 @@ class Train:
 
     def machine(self) -> dict:
         """The gallery as this machine can hold it, and the preset it should take; asked when the page opens."""
-        device, later = need.device_of(self.root)
+        device, _ = need.device_of(self.root)
         base, reason = memory.default_base(device)
-        own = "" if self.first_base is None or gallery.find(self.first_base) else self.first_base
-        if self.first_base and not own:
-            base, reason = gallery.find(self.first_base).name, ""
-        preset = memory.default_preset(device)
-        values = settings.values_of(preset, ["max_minutes", *self.more])
+        if self.first_base:
+            base, reason = self.first_base, ""
         return {
             self.base: gr.Radio(choices=need.gallery(device), value=base, info=reason),
-            self.other: own,
-            self.preset: preset,
-            self.minutes: values.pop("max_minutes"),
-            self.need: need.bar(
-                own or base, settings.recipe_of(preset, {}), device, model_cache(self.root), later=later
-            ),
-        } | {self.more[name]: value for name, value in values.items()}
-
-    def chosen(self, preset: str) -> dict:
-        """What presets set, put into the form; the other fields stay as they are."""
-        values = settings.values_of(preset, list(OF_PRESETS))
-        return {self.minutes: values.pop("max_minutes")} | {self.more[name]: value for name, value in values.items()}
+            self.advised: memory.default_preset(device),
+        }
 
     def weigh(self, data: Data | None, *form) -> dict:
         """The memory that the form as it stands would need, and whether its base suits the data."""
@@ -152,6 +144,19 @@ class Train:
 
     def fields(self) -> list:
         return [self.base, self.other, self.preset, self.minutes, *self.more.values()]
+
+    def of_presets(self) -> list:
+        """What a preset fills, in the order of `settings.OF_PRESETS`."""
+        boxes = {"max_minutes": self.minutes, **self.more}
+        return [boxes[name] for name in settings.OF_PRESETS]
+
+    def advising(self) -> dict:
+        """The keywords of an event that takes the advised preset, unless the user was faster than the machine."""
+        fields = [self.preset, *self.of_presets()]
+        return {
+            "fn": None, "inputs": [self.advised, *fields], "outputs": fields, "js": settings.FILL_UNTOUCHED,
+            "api_visibility": "private",
+        }  # fmt: skip
 
     def weighing(self) -> dict:
         """The keywords of an event that weighs the form anew."""
@@ -207,6 +212,7 @@ class Train:
 
 def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = None) -> Train:
     """The components and their events, inside the tab that is open."""
+    known = gallery.find(base_name) if base_name else None
     notice = gr.HTML(visible=False)
     outcome_line = gr.HTML(visible=False, elem_id="outcome")
     with gr.Accordion("What to train", open=True, elem_id="form") as form:
@@ -214,8 +220,10 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
         base_suits = gr.HTML(visible=False, elem_id="suits")
         with gr.Row(elem_classes="sides"):
             preset = gr.Radio(
-                settings.presets(), value="pilot", label="Preset", elem_id="preset", elem_classes="rows", min_width=300
-            )
+                settings.presets(), value=Recipe.preset, label="Preset", min_width=300,
+                elem_id="preset", elem_classes="rows",
+            )  # fmt: skip
+            advised = gr.Textbox(elem_classes="carrier")
             with gr.Column(min_width=300):
                 box = settings.field("max_minutes")
                 minutes = gr.Number(
@@ -229,6 +237,7 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
                 need_bar = gr.HTML(elem_id="need")
         with gr.Accordion("more", open=False, elem_id="more"):
             other = gr.Textbox(
+                base_name if base_name and not known else "",
                 label="Another base",
                 info=settings.field("base").metadata["help"] + "; it overrules the choice above",
                 placeholder="owner/name or /a/folder",
@@ -275,13 +284,13 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
             )
 
     tab = Train(
-        root, base_name, data, run, notice, form, base, other, preset, minutes, more, base_suits, need_bar, start, stop, resume,
-        outcome_line, live, progress, curves, scores, answers, choices, log, paused, raw, raw_text, see,
+        root, known.name if known else None, data, run, notice, form, base, other, preset, advised, minutes, more, base_suits,
+        need_bar, start, stop, resume, outcome_line, live, progress, curves, scores, answers, choices, log, paused, raw, raw_text, see,
     )  # fmt: skip
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
     quietly = calm(notice)
     weigh = tab.weighing()
-    preset.input(tab.chosen, [preset], [minutes, *more.values()], **private).then(**weigh)
+    preset.input(None, [preset], tab.of_presets(), js=settings.FILL, api_visibility="private").then(**weigh)
     gr.on([base.input, other.blur, other.submit, *[more[name].change for name in need.FIELDS]], **weigh)
     start.click(quietly(tab.begin), [data, *tab.fields()], [notice, run, form], **private)
     stop.click(quietly(tab.end), [run], [notice, stop], **private)
