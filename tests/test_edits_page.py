@@ -87,8 +87,9 @@ class Gate:
         self.begun.clear()
         self.go.clear()
 
-    def waits(self) -> None:
-        assert self.begun.wait(15)
+    def waits(self, page: Page) -> None:
+        """Until one has begun; the page goes on meanwhile."""
+        until(page, self.begun.is_set)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_what_follows_one_tick_late_does_not_end_the_next(page: Page, line: Line
     )  # what follows a change of the data: the end of what is out of date, and the tokens
     gate.shut()
     page.get_by_label("mask personal data").check()
-    gate.waits()
+    gate.waits(page)
     line.release()
     gate.go.set()
     expect(page.locator("#mended")).to_contain_text("1 × personal data masked")
@@ -146,7 +147,7 @@ def test_a_tick_that_is_taken_back_at_once_is_taken_back(page: Page, gate: Gate)
     box = page.get_by_label("leave these labels out")
     gate.shut()
     box.check()
-    gate.waits()
+    gate.waits(page)
     box.uncheck()
     gate.go.set()
     expect(page.locator("#readiness")).to_contain_text("62 rows")
@@ -165,7 +166,7 @@ def test_a_tick_holds_while_the_findings_move(page: Page, gate: Gate) -> None:
     gate.shut()
     number(page, "Near-duplicates").fill("0.5")
     number(page, "Near-duplicates").blur()
-    gate.waits()
+    gate.waits(page)
     page.get_by_label("mask personal data").check()
     gate.go.set()
     expect(page.locator("#mended")).to_contain_text("1 × personal data masked")
@@ -196,7 +197,7 @@ def test_an_answer_that_cannot_be_holds_its_sentence_and_the_next_is_taken(page:
     gate.shut()
     asked.fill("5000")
     asked.blur()
-    gate.waits()
+    gate.waits(page)
     number(page, "Seed").fill("3")
     number(page, "Seed").blur()
     gate.go.set()

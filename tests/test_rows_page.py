@@ -245,7 +245,8 @@ def test_the_keyboard_goes_through_the_rows_and_leaves_text_boxes_alone_and_filt
     assert focused(page) == str(first + 3)
     page.keyboard.press("Escape")
     expect(page.locator("tr.full")).to_have_count(0)
-    for _ in range(9):
+    page.wait_for_function(f"document.activeElement.dataset.row == '{first + 2}'")
+    for _ in range(8):
         page.keyboard.press("j")
     expect(page.locator("#where")).to_contain_text("11 to 20")
     page.wait_for_function(f"document.activeElement.dataset.row == '{first + 10}'")

@@ -188,9 +188,9 @@ def lease(
     try:
         while True:
             if should_stop and should_stop():
-                raise WaitStopped
+                raise WaitStopped  # also while the line is held
             try:
-                if (turn := _try(root, lock, place)) is None:
+                if (turn := _try(root, lock, place, should_stop)) is None:
                     break
             except Timeout:
                 turn = told  # the line could not be looked at just now
@@ -209,9 +209,17 @@ def lease(
         lock.release()
 
 
-def _try(root: Path, lock: FileLock, place: Place) -> Turn | None:
-    """Take the device if it is free and this one's turn; else where it stands. Raises Timeout where the line is held."""
+def _try(root: Path, lock: FileLock, place: Place, should_stop: Callable[[], bool] | None) -> Turn | None:
+    """Take the device if it is free and this one's turn; else where it stands.
+
+    Raises:
+        Timeout: the line is held.
+        WaitStopped: `should_stop` said so.
+    """
     with queue.changing(root, timeout=LOOK_AT_LINE_SECONDS) as line:
+        # Asked while the line is held: who was taken out of it meanwhile does not enter it again.
+        if should_stop and should_stop():
+            raise WaitStopped
         line.enter(place)
         try:
             lock.acquire(timeout=0)

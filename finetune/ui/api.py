@@ -90,10 +90,7 @@ def publish(root: Path) -> None:
             preset, base=base, seed=data.seed, validation_share=data.validation, test_share=data.test,
             **({"max_minutes": minutes} if minutes else {}),
         )  # fmt: skip
-        # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
-        whose = desk.Whose(recipe.base, model_cache(root), recipe.max_tokens, recipe.instruction)
-        report = desk.report_of(data, whose if "drop_long" in data.mends else None, recipe.compare_rows)
-        made = create(root, report=report, recipe=recipe, name=data.title)
+        made = create(root, report=desk.report_for(data, recipe, model_cache(root)), recipe=recipe, name=data.title)
         supervise.start(made)
         return {"run": made.id}
 

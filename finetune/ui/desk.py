@@ -28,7 +28,7 @@ from finetune.dataset.tell import Tell, silent
 from finetune.errors import FinetuneError
 from finetune.model.advice import Spelling
 from finetune.training.choose import most_tokens
-from finetune.training.recipe import LONGEST
+from finetune.training.recipe import LONGEST, Recipe
 from finetune.ui.kept import Kept
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -104,6 +104,11 @@ class Whose:
     @property
     def limit(self) -> int:
         return most_tokens(self.max_tokens, self.base)
+
+    @classmethod
+    def of(cls, recipe: Recipe, cache: Path) -> Whose:
+        """As a run of this recipe counts them."""
+        return cls(recipe.base, cache, recipe.max_tokens, recipe.instruction)
 
 
 _tables = Kept(lambda table: len(table.frame), KEPT_ROWS)
@@ -201,6 +206,17 @@ def report_of(data: Data, whose: Whose | None = None, compared: int = 0, tell: T
         return conclude(examined, choices, lengths, pieces=pieces)
 
     return _reports.get((_source(data), data, whose, compared), make)
+
+
+def report_for(data: Data, recipe: Recipe, cache: Path) -> Report:
+    """The report that a run of this recipe begins with.
+
+    Tokens are counted only where that changes its rows: rows that would be cut are known to the tokenizer of the base
+    alone, which may have to be fetched first. What is known already is told.
+    """
+    whose = Whose.of(recipe, cache)
+    needed = "drop_long" in data.mends or is_counted(data, whose)
+    return report_of(data, whose if needed else None, recipe.compare_rows)
 
 
 def is_counted(data: Data, whose: Whose) -> bool:

@@ -138,7 +138,8 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
             }
 
         def follow(run_id: str, shown: tuple, paused: bool):
-            if not run_id:
+            # Until `attach` has answered there is nothing to go on from: all of it would be drawn twice.
+            if not run_id or shown[0] != run_id:
                 return gr.skip()
             try:
                 updates = views(story_of(run_id, root), tuple(shown), paused)

@@ -56,12 +56,13 @@ class Story:
 
     def follow(self) -> Status:
         """Hear what is new, and say where the run stands."""
+        found = status(self.run)  # before its events: of what is over the last line is heard, too
         with self._lock:
             events, self._offset = self.run.events(self._offset)
             for event in events:
                 self._hear(event)
             self.heard += len(events)
-        return status(self.run)
+        return found
 
     @property
     def phase(self) -> str:

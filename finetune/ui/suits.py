@@ -37,7 +37,7 @@ def _advice(data: Data, recipe: Recipe, cache: Path) -> tuple[Advice, ...]:
     examples = desk.read_rows(data)[0]
     rows: Rows = _rows.get(desk.map_key(data), lambda: rows_of(examples, data.task))
     learned = max(1, round(rows.rows * (1 - data.validation - data.test)))
-    whose = Whose(recipe.base, cache, recipe.max_tokens, recipe.instruction)
+    whose = Whose.of(recipe, cache)
     lengths = desk.lengths_known(data, whose)
     spelling: Spelling | None = None
     if lengths is not None:  # then the tokenizer is at hand, too

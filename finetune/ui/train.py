@@ -16,7 +16,7 @@ from finetune.training import loggers
 from finetune.training.forecast import MEASURES
 from finetune.training.recipe import Recipe
 from finetune.ui import charts, desk, learning, need, sampled, settings, suits
-from finetune.ui.desk import Data, Whose
+from finetune.ui.desk import Data
 from finetune.ui.notice import calm, sentence
 from finetune.ui.progress import bar, choices_list, outcome
 from finetune.ui.story import Story
@@ -182,10 +182,7 @@ class Train:
             )
         recipe = self.recipe(data, *form)
         loggers.check(recipe.log_to)
-        # Rows that would be cut are known only to the tokenizer of the base, which the other mends do not need.
-        whose = Whose(recipe.base, model_cache(self.root), recipe.max_tokens, recipe.instruction)
-        needed = "drop_long" in data.mends or desk.is_counted(data, whose)
-        report = desk.report_of(data, whose if needed else None, recipe.compare_rows)
+        report = desk.report_for(data, recipe, model_cache(self.root))
         run = create(self.root, report=report, recipe=recipe, name=data.title)
         supervise.start(run)
         return {self.run: run.id, self.form: gr.Accordion(open=False)}
