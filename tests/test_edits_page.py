@@ -254,3 +254,14 @@ def test_a_row_that_is_typed_while_a_step_is_on_its_way_is_the_one_that_is_seen(
 def test_what_the_page_keeps_for_itself_is_not_seen(page: Page) -> None:
     assert page.locator(".carrier").count() == 3
     assert not page.locator(".carrier:visible").count()
+
+
+def test_no_run_begins_while_its_rows_are_being_changed(page: Page, gate: Gate) -> None:
+    gate.shut()
+    page.get_by_label("mask personal data").check()
+    gate.waits(page)
+    page.get_by_role("tab", name="Train", exact=True).click()
+    page.locator("#start").click()
+    expect(page.get_by_role("alert")).to_contain_text("would begin with those of before")
+    assert "run=" not in page.url
+    gate.go.set()

@@ -175,6 +175,31 @@ def test_a_recipe_is_copied_into_every_field_of_the_form(visit, runs: list[Run])
     expect(page.locator("#preset input:checked")).to_have_value("standard")
 
 
+def test_a_copied_split_stands_on_the_tab_preview_too(visit, runs: list[Run], tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("question,answer\n" + "".join(f"what is {i},it is {i}\n" for i in range(60)), encoding="utf-8")
+    page = visit(runs[0])
+    page.get_by_role("tab", name="Upload", exact=True).click()
+    page.locator("#file input[type=file]").set_input_files(str(path))
+    expect(page.locator("#counts")).to_contain_text("60 rows")
+    page.get_by_role("tab", name="Preview", exact=True).click()
+    seed = page.get_by_label("Seed", exact=True)
+    expect(seed).to_be_visible(timeout=30_000)
+    seed.fill("7")
+    seed.blur()
+    page.get_by_role("tab", name="Train", exact=True).click()
+    page.locator("#earlier button").first.click()
+    # Until the change is through, what is copied is told without it.
+    for _ in range(50):
+        page.locator("#copy-recipe").click()
+        expect(page.locator("#copied")).to_contain_text("split")
+        if "The rows are split as it did" in page.locator("#copied").inner_text():
+            break
+        page.wait_for_timeout(200)
+    page.get_by_role("tab", name="Preview", exact=True).click()
+    expect(seed).to_have_value("0")
+
+
 def test_two_recipes_are_compared_and_nothing_is_offered_before_there_are_two(
     visit, runs: list[Run], browser: Browser, tmp_path: Path
 ) -> None:

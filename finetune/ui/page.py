@@ -92,13 +92,17 @@ def studio(*, root: Path | str | None = None, examples: Path | str = desk.EXAMPL
                 up = upload.build(data, Path(examples))
             with gr.Tab("Preview", id="preview") as preview_tab:
                 pre = preview.build(data, model_cache(root))
+
+            def unsettled(rows: desk.Data | None, visitor: str) -> bool:
+                return any(jobs.passed(rows, visitor=visitor) for jobs in (up.opening, up.counting, pre.jobs))
+
             with gr.Tab("Train", id="train") as train_tab:
                 line_up = queue.build(root)
-                tr = train.build(data, run, root, base)
+                tr = train.build(data, run, root, base, unsettled)
                 with gr.Accordion("Earlier runs", open=False, visible=False, elem_id="earlier") as earlier_fold:
                     earlier_runs = gr.Radio(show_label=False, container=False, elem_classes="rows")
                     earlier_problems = gr.HTML()
-                    again = recipes.build(run, root, tr)
+                    again = recipes.build(run, root, tr, pre.splitting.settings())
             with gr.Tab("Compare", id="compare"):
                 co = compare.build(run, root)
         private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}

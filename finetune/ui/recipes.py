@@ -21,10 +21,15 @@ from finetune.ui.train import Train
 
 @dataclass(frozen=True)
 class Recipes:
-    """The components, and what they show. They are seen once there are two runs and one of them is open."""
+    """The components, and what they show. They are seen once there are two runs and one of them is open.
+
+    Attributes:
+        split: of the tab Preview the shares of validation and test, and the seed.
+    """
 
     root: Path
     train: Train
+    split: Sequence[gr.components.Component]
     box: gr.Column
     notice: gr.HTML
     copy: gr.Button
@@ -77,6 +82,7 @@ class Recipes:
             same = replace(data, seed=recipe.seed, validation=recipe.validation_share, test=recipe.test_share)
             if same != data:
                 updates[form.data] = same
+                updates |= dict(zip(self.split, (same.validation, same.test, same.seed), strict=True))
                 said += f" The rows are split as it did, too: {split}."
         return updates | {self.copied: gr.HTML(f'<p class="quiet">{said}</p>', visible=True)}
 
@@ -84,7 +90,7 @@ class Recipes:
         form = self.train
         return [
             self.notice, self.copied, form.data, form.form, form.base, form.other, form.preset, form.minutes,
-            *form.more.values(),
+            *form.more.values(), *self.split,
         ]  # fmt: skip
 
     def against(self, run_id: str, other: str | None) -> dict:
@@ -95,7 +101,7 @@ class Recipes:
         return {self.table: gr.HTML(draw(found), visible=True)}
 
 
-def build(run: gr.State, root: Path, form: Train) -> Recipes:
+def build(run: gr.State, root: Path, form: Train, split: Sequence[gr.components.Component]) -> Recipes:
     """The components and their events, under the list of earlier runs."""
     with gr.Column(visible=False, elem_id="recipes", elem_classes="body") as box:
         notice = gr.HTML(visible=False)
@@ -104,11 +110,11 @@ def build(run: gr.State, root: Path, form: Train) -> Recipes:
         copied = gr.HTML(visible=False, elem_id="copied")
         other = gr.Dropdown([], label="Compare its recipe with that of", value=None, elem_id="other-run")
         table = gr.HTML(visible=False, elem_id="differs")
-    made = Recipes(root, form, box, notice, copy, copied, other, table)
+    made = Recipes(root, form, split, box, notice, copy, copied, other, table)
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
     quietly = calm(notice)
     copy.click(quietly(made.put), [run, form.data], made.puts(), **private).then(**form.weighing())
-    other.input(quietly(made.against), [run, other], [notice, table], **private)
+    other.input(quietly(made.against), [run, other], [notice, table], trigger_mode="always_last", **private)
     return made
 
 

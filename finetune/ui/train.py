@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,11 @@ class Train:
     Attributes:
         first_base: the one of the gallery that is chosen at first, None what fits here.
         advised: the preset for this machine, on its way to the form.
+        unsettled: whether a visitor, named by session, waits for other rows than these.
     """
 
     root: Path
+    unsettled: Callable[[Data | None, str], bool]
     first_base: str | None
     data: gr.State
     run: gr.State
@@ -159,9 +162,12 @@ class Train:
         }  # fmt: skip
 
     def weighing(self) -> dict:
-        """The keywords of an event that weighs the form anew."""
-        private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}
-        return {"fn": self.weigh, "inputs": [self.data, *self.fields()], "outputs": [self.need, self.suits], **private}
+        """The keywords of an event that weighs the form anew: the last of several is what stays."""
+        how = {"trigger_mode": "always_last", "concurrency_limit": None, "show_progress": "hidden"}
+        return {
+            "fn": self.weigh, "inputs": [self.data, *self.fields()], "outputs": [self.need, self.suits],
+            "api_visibility": "private", **how,
+        }  # fmt: skip
 
     def recipe(self, data: Data | None, base: str, other: str, preset: str, minutes: float | None, *more):
         """The recipe that the form says, with the split of the tab Preview."""
@@ -174,8 +180,13 @@ class Train:
             values |= {"validation_share": data.validation, "test_share": data.test, "seed": data.seed}
         return settings.recipe_of(preset, values)
 
-    def begin(self, data: Data | None, *form) -> dict:
+    def begin(self, visitor: gr.Request, data: Data | None, *form) -> dict:
         """Make the run and start its process, which does not need this page any more."""
+        if self.unsettled(data, visitor.session_hash or ""):
+            raise FinetuneError(
+                "The rows are being read or changed still: a run would begin with those of before.",
+                hint="Press Start again once Upload and Preview show that it is done.",
+            )
         if data is None:
             raise FinetuneError(
                 "There are no rows to train on.", hint="Drop a file or pick an example on the tab Upload."
@@ -207,7 +218,9 @@ class Train:
         return "\n".join(line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n"))
 
 
-def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = None) -> Train:
+def build(
+    data: gr.State, run: gr.State, root: Path, base_name: str | None, unsettled: Callable[[Data | None, str], bool]
+) -> Train:
     """The components and their events, inside the tab that is open."""
     known = gallery.find(base_name) if base_name else None
     notice = gr.HTML(visible=False)
@@ -281,7 +294,7 @@ def build(data: gr.State, run: gr.State, root: Path, base_name: str | None = Non
             )
 
     tab = Train(
-        root, known.name if known else None, data, run, notice, form, base, other, preset, advised, minutes, more, base_suits,
+        root, unsettled, known.name if known else None, data, run, notice, form, base, other, preset, advised, minutes, more, base_suits,
         need_bar, start, stop, resume, outcome_line, live, progress, curves, scores, answers, choices, log, paused, raw, raw_text, see,
     )  # fmt: skip
     private = {"api_visibility": "private", "concurrency_limit": None, "show_progress": "hidden"}

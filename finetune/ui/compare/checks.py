@@ -205,7 +205,7 @@ def build(run: gr.State, root: Path) -> Checks:
     quietly = calm(notice)
     gr.on(
         [file.upload, file.clear, file.delete], quietly(tab.taken), [run, file], [columns, input, output, notice],
-        **private,
+        trigger_mode="always_last", **private,
     )  # fmt: skip
     standing = [progress, go, stop, timer]
     go.click(quietly(tab.begin), [run, file, limit, input, output], [notice, *standing], **private)
