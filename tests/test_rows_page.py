@@ -107,6 +107,21 @@ def test_what_is_drawn_already_is_not_drawn_again_and_a_dropdown_left_empty_keep
     assert tab.turn(run.id, 0, drawn, None, "all", None, "", ["tfidf"]) == {}
     worse = tab.turn(run.id, 0, drawn, None, "worse", None, "", ["tfidf"])
     assert worse[tab.choice] == (Choice("retrieval", "worse", "refund"), ["tfidf"])
+    # By the time of the answer the user may have chosen something else already, which it must not undo.
+    assert not any("value" in worse[field] for field in (tab.kind, tab.label, tab.also))
+    other = tab.turn(run.id, 0, drawn, "tfidf", "all", None, "", ["tfidf"])
+    assert other[tab.also].value == [] and "value" not in other[tab.kind]
+
+
+def test_a_kind_that_is_chosen_stays_on_offer(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    plain = [line for line in rows.lines_of(run) if not set(rows.SPECIAL) & set(rows._kinds(line, "base"))]
+
+    def offered(kind: str) -> set[str]:
+        return {offer for _, offer in rows.kinds(plain, Choice("base", kind))}
+
+    assert not set(rows.SPECIAL) & offered("all")
+    assert all(kind in offered(kind) for kind in rows.SPECIAL)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -372,6 +387,7 @@ def test_a_prompt_of_ones_own_is_answered_by_those_asked_until_a_second_press_st
     expect(page.locator("#answers")).to_contain_text("long one")
     page.locator("#prompt textarea").fill("long two")
     page.locator("#ask").click()
+    page.locator("#prompt textarea").fill("and on with typing")
     expect(page.locator("#answers")).to_contain_text("long two")
     assert slow_answers.left == ["long one"]
     page.locator("#stop-asking").click()
@@ -392,10 +408,6 @@ def test_who_asked_anew_while_waiting_gets_the_last_answer_alone(root: Path, slo
     tab.wish("first", ["base"], one)
     tab.wish("stranger", ["base"], other)
     tab.wish("second", ["base", "fine_tuned"], one)
-    for text, systems, who in (
-        ("first", ["base"], one),
-        ("stranger", ["base"], other),
-        ("second", ["base", "fine_tuned"], one),
-    ):
-        list(tab.answered(run_id, text, systems, who))
-    assert slow_answers.begun == slow_answers.ended == ["stranger", "second"] and not tab.wishes
+    for who in (one, other, one):  # the turns of the three presses, in their order
+        list(tab.answered(run_id, who))
+    assert slow_answers.begun == slow_answers.ended == ["second", "stranger"] and not tab.wishes

@@ -35,12 +35,13 @@ def _answers(run: Run, text: str, systems: Sequence[str]) -> Iterator[dict[str, 
     return answer(run, text, systems)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Wish:
     """What a visitor asked last. A later wish, told apart by identity, ends the work on this one."""
 
     text: str
     systems: tuple[str, ...]
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,22 +84,27 @@ class OwnPrompt:
         self.wishes.pop(request.session_hash or "", None)
         return {self.stop: gr.Button(visible=False)}
 
-    def answered(self, run_id: str, text: str, systems: list[str], request: gr.Request) -> Iterator[dict]:
-        """All answers as they grow."""
+    def leave(self, request: gr.Request) -> dict:
+        """Another run is opened: what is being answered is of the one before."""
+        return self.give_up(request) | {self.answers: "", self.notice: gr.HTML("", visible=False)}
+
+    def answered(self, run_id: str, request: gr.Request) -> Iterator[dict]:
+        """All answers as they grow, to what the visitor asked for last, whatever stands in the form by now."""
         yield gr.skip()
         visitor = request.session_hash or ""
         wish = self.wishes.get(visitor)
-        if wish is None or wish != Wish(text or "", tuple(systems)):
-            return  # while it waited for its turn the visitor asked for something else
+        if wish is None or wish.begun:
+            return  # an earlier turn took it, or the visitor gave it up
+        wish.begun = True
         over = {self.stop: gr.Button(visible=False)}
         try:
             for updates in self._answering(run_id, wish):
-                yield updates
                 if self.wishes.get(visitor) is not wish:
                     # Stopped, or asked anew: then the button belongs to the next answer.
                     if visitor not in self.wishes:
                         yield over
                     return
+                yield updates
             yield over
         except FinetuneError as error:
             yield over | {self.notice: gr.HTML(sentence(error), visible=True), self.answers: ""}
@@ -212,9 +218,9 @@ def build(run: gr.State, root: Path) -> OwnPrompt:
     )  # fmt: skip
     # The model answers one visitor at a time; the others wait in the queue.
     heard.then(
-        tab.answered, [run, prompt, systems], [notice, stop, answers], concurrency_id="gpu", concurrency_limit=1,
+        tab.answered, [run], [notice, stop, answers], concurrency_id="gpu", concurrency_limit=1,
         trigger_mode="multiple", **private,
     )  # fmt: skip
     stop.click(tab.give_up, None, [stop], queue=False, **private)
-    run.change(lambda: ("", gr.HTML("", visible=False)), None, [answers, notice], queue=False, **private)
+    run.change(tab.leave, None, [stop, answers, notice], queue=False, **private)
     return tab

@@ -103,7 +103,9 @@ def kinds(lines: Sequence[dict], choice: Choice) -> list[tuple[str, str]]:
     found = chosen(lines, dataclasses.replace(choice, kind="all"))
     counts = Counter(kind for line in found for kind in _kinds(line, choice.against))
     offered = [
-        kind for kind in KINDS if kind not in SPECIAL or any(kind in _kinds(line, choice.against) for line in lines)
+        kind
+        for kind in KINDS
+        if kind not in SPECIAL or kind == choice.kind or any(kind in _kinds(line, choice.against) for line in lines)
     ]
     return [(f"{KINDS[kind]} {counts[kind]:,}", kind) for kind in offered]
 

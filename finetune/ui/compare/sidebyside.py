@@ -113,12 +113,19 @@ class SideBySide:
         self, run_id: str, page: int, drawn: tuple[Choice, list[str]], against: str | None, kind: str, label: str | None,
         search: str, also: list[str], by: int = 0,
     ) -> dict:  # fmt: skip
-        """Another page, or the first of another choice of rows; nothing where the choice is the one that is drawn."""
+        """Another page, or the first of another choice of rows; nothing where the choice is the one that is drawn.
+
+        What the user chooses by is read here and not sent back: it may be another choice by then, and the next call has it.
+        """
         run = find_run(run_id, self.root)
         choice = _read(drawn, against, kind, label, search)
         if not by and (choice, set(also)) == (drawn[0], set(drawn[1])):
             return {}
-        return self._drawn(run, rows.lines_of(run), choice, also, max(0, page + by) if by else 0)
+        updates = self._drawn(run, rows.lines_of(run), choice, also, max(0, page + by) if by else 0)
+        again = [self.kind, self.label]
+        if choice.against == drawn[0].against:
+            again.append(self.also)  # else what is ticked may not be offered any more
+        return updates | {field: gr.update(choices=updates[field].choices) for field in again}
 
     def open(
         self, event: gr.EventData, run_id: str, page: int, drawn: tuple[Choice, list[str]], opened: int | None
