@@ -42,6 +42,11 @@ def test_a_loss_that_stays_where_it_began_is_told_once():
     assert said.count([]) == 100 - said.count(["nothing_learned"])
 
 
+def test_a_steep_fall_of_noisy_steps_has_learned():
+    first = [3.59, 1.54, 0.6, 0.55, 0.99, 0.6]
+    assert heard(Alarms(65), [*first, *[0.33, 0.5, 0.21, 0.43, 0.6, 0.28] * 4]) == []
+
+
 def test_a_loss_that_rises_has_learned_nothing_either():
     assert heard(Alarms(40), [3.0 + 0.02 * step for step in range(40)]) == ["nothing_learned"]
 

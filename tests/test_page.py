@@ -488,6 +488,9 @@ def test_the_preset_for_the_machine_overrules_nothing_that_was_set_before_it_ans
         tab(page, "Train")
         assert asked.wait(60)
         page.locator("#more button").first.click()
+        # What the program chooses is empty from the beginning, and no 0.
+        for name in ("epochs", "learning_rate", "dropout", "warmup"):
+            expect(page.locator(f"#set-{name} input")).to_have_value("")
         page.locator("#set-rank input").fill("8")
         if first:
             first(page)
@@ -497,6 +500,7 @@ def test_the_preset_for_the_machine_overrules_nothing_that_was_set_before_it_ans
         expect(page.locator("#set-rows input")).to_have_value(str(rows))
         expect(page.locator("#set-compare_rows input")).to_have_value(str(compare_rows))
         expect(page.locator("#set-rank input")).to_have_value("8")
+        expect(page.locator("#set-dropout input")).to_have_value("")
         expect(page.locator("#other textarea, #other input")).to_have_value(str(tiny_model))
     finally:
         answer.set()

@@ -18,6 +18,18 @@ LEFT_OPEN = (
 )
 
 
+class OpenNumber(gr.Number):
+    """A number that may be left open. The browser makes 0 of a `gr.Number` that has no value when it is first drawn."""
+
+    is_template = True  # it is drawn as what it inherits from
+
+    def preprocess(self, payload: float | str | None) -> float | int | None:
+        return super().preprocess(None if payload == "" else payload)
+
+    def postprocess(self, value: float | int | None) -> float | int | str:
+        return "" if value is None else super().postprocess(value)
+
+
 def more() -> dict[str, gr.components.Component]:
     """A component for every field that the page keeps under «more», by name."""
     hints = get_type_hints(Recipe)
@@ -43,7 +55,7 @@ def _field(entry: dataclasses.Field, kind: type) -> gr.components.Component:
     if kind is str:
         return gr.Textbox(entry.default, lines=2, **shared)
     automatic = entry.name in AUTOMATIC
-    return gr.Number(
+    return (OpenNumber if automatic else gr.Number)(
         None if automatic else entry.default,
         # An empty field leaves the choice to the program, and says so.
         placeholder=AUTO if automatic else None,
