@@ -25,7 +25,7 @@ DIVERGED_STEPS = 3
 # Nothing is learned when the loss has not fallen by then, and only after so many steps: fewer show noise alone.
 PATIENCE_SHARE = 0.4
 FEWEST_STEPS = 20
-FALLEN_BY_CHANCE = 0.005  # five steps that all lie below five others do so by chance once in 252 times
+FALLEN_BY_CHANCE = 0.005
 ZERO_STEPS = 3  # a single row whose answer is certain has no gradient either
 STILL_STEPS = 5  # warm-up begins with a rate of zero
 LEARNED_BY_HEART, NOT_UNDERSTOOD = 0.95, 0.80
@@ -155,7 +155,7 @@ class Alarms:
         noise = math.sqrt((pvariance(first) + pvariance(last)) / part)
         fallen = fmean(first) - fmean(last)
         # By their order too: a steep fall within the first steps makes their spread, and with it the noise, look large.
-        order = stats.mannwhitneyu(first, last, alternative="greater").pvalue
+        order = stats.mannwhitneyu(first, self.losses[done // 2 :], alternative="greater").pvalue
         if fallen > 0 and (fallen > 3 * noise or order < FALLEN_BY_CHANCE):
             self.told.add("nothing_learned")  # it has learned: a plateau later on is another thing
             return []

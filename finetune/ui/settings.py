@@ -18,16 +18,13 @@ LEFT_OPEN = (
 )
 
 
-class OpenNumber(gr.Number):
-    """A number that may be left open. The browser makes 0 of a `gr.Number` that has no value when it is first drawn."""
-
-    is_template = True  # it is drawn as what it inherits from
-
-    def preprocess(self, payload: float | str | None) -> float | int | None:
-        return super().preprocess(None if payload == "" else payload)
-
-    def postprocess(self, value: float | int | None) -> float | int | str:
-        return "" if value is None else super().postprocess(value)
+def _open_number(**options) -> gr.Number:
+    """A number that may be left open. The browser makes 0 of one that has no value when it is first drawn, but not of ""."""
+    # No class of its own: Gradio would write a file of types beside this one.
+    box = gr.Number(None, placeholder=AUTO, **options)
+    box.value, read = "", box.preprocess
+    box.preprocess = lambda payload: read(None if payload == "" else payload)
+    return box
 
 
 def more() -> dict[str, gr.components.Component]:
@@ -54,18 +51,14 @@ def _field(entry: dataclasses.Field, kind: type) -> gr.components.Component:
         return gr.Dropdown(list(choices), value=AUTO if AUTO in choices else entry.default, min_width=200, **shared)
     if kind is str:
         return gr.Textbox(entry.default, lines=2, **shared)
-    automatic = entry.name in AUTOMATIC
-    return (OpenNumber if automatic else gr.Number)(
-        None if automatic else entry.default,
-        # An empty field leaves the choice to the program, and says so.
-        placeholder=AUTO if automatic else None,
-        minimum=None if automatic else entry.metadata["low"],
-        maximum=entry.metadata["high"],
-        precision=0 if kind is int else None,
-        step=1 if kind is int else None,
-        min_width=200,
-        **shared,
-    )
+    shared |= {
+        "maximum": entry.metadata["high"], "precision": 0 if kind is int else None, "step": 1 if kind is int else None,
+        "min_width": 200,
+    }  # fmt: skip
+    # An empty field leaves the choice to the program, and says so.
+    if entry.name in AUTOMATIC:
+        return _open_number(**shared)
+    return gr.Number(entry.default, minimum=entry.metadata["low"], **shared)
 
 
 def label(name: str) -> str:
