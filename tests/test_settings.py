@@ -22,8 +22,9 @@ def parts():
 
 def test_what_the_program_chooses_is_an_empty_field_that_says_so(parts):
     for name in AUTOMATIC:
-        empty = isinstance(parts[name], gr.Number) and parts[name].value is None and parts[name].placeholder == "auto"
+        empty = isinstance(parts[name], gr.Number) and parts[name].value == "" and parts[name].placeholder == "auto"
         assert empty or isinstance(parts[name], gr.Dropdown) and parts[name].value == "auto", name
+    assert parts["epochs"].preprocess("") is None and parts["epochs"].preprocess(3) == 3.0
     assert parts["weight_decay"].value == 0.01 and not parts["weight_decay"].placeholder
     assert isinstance(parts["sweep"], gr.Checkbox) and parts["sweep"].value is False
 
