@@ -57,7 +57,9 @@ def test_a_curve_is_in_the_chart_before_it_has_points_and_a_chart_is_shown_once_
     assert frame.groupby("curve")["loss"].count().to_dict() == {"training": 0, "validation": 2}
     frame = charts.losses([(1, 3.0), (2, 2.5)], [(0, 3.0)])
     assert frame.groupby("curve")["loss"].count().to_dict() == {"training": 2, "validation": 1}
-    assert [charts.drawn(charts.losses([], points)) for points in ([], [(0, 3.0)], [(0, 3.0), (5, 2.0)])] == [0, 0, 1]
+    seen = [charts.drawn(charts.losses([], points)) for points in ([], [(0, 3.0)], [(0, 3.0), (5, 2.0)])]
+    # Gradio does not take numpy's True for one: what is hidden stays so.
+    assert seen[0] is False and seen[1] is False and seen[2] is True
 
 
 def test_the_table_of_answers_marks_what_is_right_and_runs_no_code(story):

@@ -383,6 +383,7 @@ def test_a_run_from_start_to_verdict_survives_a_closed_page(
     page = again.new_page()
     page.goto(f"{address}?run={run_id}")
     expect(page.locator("#see")).to_be_visible(timeout=SLOW)
+    expect(page.locator("#curves .mark-line path")).to_have_count(2)
     story = Story(find_run(run_id, root))
     story.follow()
     assert shown_log(page) == story.log

@@ -112,4 +112,4 @@ def _curves(value: str, parts: dict[str, Sequence[tuple[int, float]]]) -> pandas
 
 def drawn(curves: pandas.DataFrame) -> bool:
     """Whether there is a curve to see: a single point says nothing, and its axes are but noise."""
-    return not curves.empty and curves.dropna().groupby("curve").size().max() > 1
+    return not curves.empty and bool(curves.dropna().groupby("curve").size().max() > 1)
