@@ -470,7 +470,7 @@ def pressed(page: Page) -> None:
     [(None, "pilot", 100, 150), (typed, "standard", 0, 33), (pressed, "thorough", 0, 1000)],
 )
 def test_the_preset_for_the_machine_overrules_nothing_that_was_set_before_it_answered(
-    browser: Browser, root: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, first: Callable | None, preset: str,
+    browser: Browser, address: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch, first: Callable | None, preset: str,
     rows: int, compare_rows: int,
 ) -> None:  # fmt: skip
     asked, answer = threading.Event(), threading.Event()
@@ -481,11 +481,9 @@ def test_the_preset_for_the_machine_overrules_nothing_that_was_set_before_it_ans
         return "pilot"
 
     monkeypatch.setattr(memory, "default_preset", advise)
-    made = studio(root=root, base=str(tiny_model))
-    _, local, _ = made.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     page = browser.new_page()
     try:
-        page.goto(local)
+        page.goto(address)
         tab(page, "Train")
         assert asked.wait(60)
         page.locator("#more button").first.click()
@@ -506,7 +504,6 @@ def test_the_preset_for_the_machine_overrules_nothing_that_was_set_before_it_ans
     finally:
         answer.set()
         page.close()
-        made.close()
 
 
 def test_another_run_can_be_sent_while_one_is_at_work(page: Page, root: Path, small_csv: Path) -> None:

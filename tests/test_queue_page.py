@@ -17,7 +17,7 @@ from finetune.runs.queue import line_of, move
 from finetune.runs.store import Run, create, status
 from finetune.runs.supervise import lease
 from finetune.training.recipe import Recipe
-from finetune.ui.page import studio
+from finetune.ui.page import Studio, studio
 
 PLAYER = [sys.executable, str(Path(__file__).with_name("play_worker.py")), "queues"]
 SLOW = 20_000
@@ -52,7 +52,15 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[
 
 
 @pytest.fixture(scope="module")
-def address(root: Path, runs: list[Run]) -> Iterator[str]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> tuple[Studio, Path]:
+    """The page of another root, and that root. It is made before the first one serves: Gradio puts what a handler makes into the page
+    that is being built."""
+    root = tmp_path_factory.mktemp("alone")
+    return studio(root=root), root
+
+
+@pytest.fixture(scope="module")
+def address(root: Path, runs: list[Run], alone: tuple[Studio, Path]) -> Iterator[str]:
     made = studio(root=root)
     _, local, _ = made.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     yield local
@@ -201,7 +209,7 @@ def test_a_copied_split_stands_on_the_tab_preview_too(visit, runs: list[Run], tm
 
 
 def test_two_recipes_are_compared_and_nothing_is_offered_before_there_are_two(
-    visit, runs: list[Run], browser: Browser, tmp_path: Path
+    visit, runs: list[Run], browser: Browser, alone: tuple[Studio, Path]
 ) -> None:
     page = visit(runs[2])
     page.locator("#earlier button").first.click()
@@ -215,12 +223,12 @@ def test_two_recipes_are_compared_and_nothing_is_offered_before_there_are_two(
     page.get_by_role("option", name=re.compile("^alpha")).click()
     expect(table).to_contain_text("Name <b>it</b>.")
 
-    alone = studio(root=tmp_path)
+    other, root = alone
     recipe = runs[0].recipe()
-    only = Run(tmp_path / "runs" / "only")
+    only = Run(root / "runs" / "only")
     only.directory.parent.mkdir(parents=True)
     runs[0].directory.rename(only.directory)
-    _, local, _ = alone.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
+    _, local, _ = other.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     try:
         context = browser.new_context()
         single = context.new_page()
@@ -231,6 +239,6 @@ def test_two_recipes_are_compared_and_nothing_is_offered_before_there_are_two(
         expect(single.locator("#copy-recipe")).to_be_hidden()
         context.close()
     finally:
-        alone.close()
+        other.close()
         only.directory.rename(runs[0].directory)
     assert runs[0].recipe() == recipe
